@@ -1,0 +1,3 @@
+module github.com/gptoss/gptoss-operator/hack/demo
+
+go 1.26.0

@@ -1,0 +1,94 @@
+package arch
+
+import (
+	"bytes"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/gptoss/gptoss-operator"
+
+// allowed lists, for each package of the product, the packages of the product
+// that it may import. docs/architecture.md draws the same arrows.
+var allowed = map[string][]string{
+	"api/v1alpha1":          {},
+	"cmd/gptoss-operator":   {"api/v1alpha1", "controllers"},
+	"cmd/gptoss-server":     {"engine", "engine/demo", "engine/harmony", "engine/model", "engine/tokenizer", "engine/weights", "server", "server/options"},
+	"controllers":           {"api/v1alpha1", "controllers/resources"},
+	"controllers/resources": {"api/v1alpha1", "engine/model", "server/options"},
+	"engine":                {"engine/model", "engine/reference", "engine/sample", "engine/tokenizer", "engine/weights"},
+	"engine/demo":           {},
+	"engine/harmony":        {"engine/tokenizer"},
+	"engine/model":          {},
+	"engine/reference":      {"engine/model", "engine/weights"},
+	"engine/sample":         {},
+	"engine/tokenizer":      {},
+	"engine/weights":        {"engine/model"},
+	"server":                {"engine", "engine/harmony", "engine/model", "engine/sample", "engine/tokenizer", "server/openai", "server/options"},
+	"server/openai":         {},
+	"server/options":        {},
+	"test/arch":             {},
+	"test/e2e":              {},
+}
+
+// list runs `go list` in the root module and returns its lines.
+func list(t *testing.T, args ...string) []string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list"}, args...)...)
+	cmd.Dir = root
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list %v: %v\n%s", args, err, stderr.String())
+	}
+	return strings.Split(strings.TrimSpace(string(out)), "\n")
+}
+
+// TestImports holds every package to the arrows of the design.
+func TestImports(t *testing.T) {
+	for _, line := range list(t, "-tags", "e2e", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...") {
+		fields := strings.Fields(line)
+		pkg := strings.TrimPrefix(fields[0], module+"/")
+		want, ok := allowed[pkg]
+		if !ok && !strings.HasPrefix(pkg, "hack/") {
+			t.Errorf("package %s is not in the list of allowed imports; add it with a reason in docs/decisions", pkg)
+		}
+		for _, imported := range fields[1:] {
+			ours, inside := strings.CutPrefix(imported, module+"/")
+			if inside && ok && !slices.Contains(want, ours) {
+				t.Errorf("%s imports %s, which the design does not allow", pkg, ours)
+			}
+		}
+	}
+}
+
+// TestBinariesStayApart keeps inference out of the operator and Kubernetes out of the server.
+func TestBinariesStayApart(t *testing.T) {
+	for _, dep := range list(t, "-deps", "./cmd/gptoss-server") {
+		if strings.HasPrefix(dep, "k8s.io/") || strings.HasPrefix(dep, "sigs.k8s.io/") {
+			t.Errorf("gptoss-server depends on %s", dep)
+		}
+	}
+	for _, dep := range list(t, "-deps", "./cmd/gptoss-operator") {
+		ours, inside := strings.CutPrefix(dep, module+"/engine")
+		if inside && ours != "/model" {
+			t.Errorf("gptoss-operator depends on engine%s", ours)
+		}
+	}
+}
+
+// TestStandardLibraryOnly holds the packages that both programs share, and the leaves, to the standard library.
+func TestStandardLibraryOnly(t *testing.T) {
+	pure := []string{"server/options", "server/openai", "engine/model", "engine/tokenizer", "engine/harmony", "engine/sample", "engine/demo"}
+	for _, pkg := range pure {
+		for _, dep := range list(t, "-deps", "./"+pkg) {
+			first, _, _ := strings.Cut(dep, "/")
+			if strings.Contains(first, ".") && !strings.HasPrefix(dep, module) {
+				t.Errorf("%s depends on %s, want the standard library only", pkg, dep)
+			}
+		}
+	}
+}
