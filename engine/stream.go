@@ -1,0 +1,62 @@
+package engine
+
+import (
+	"context"
+	"sync"
+)
+
+// Stream carries the tokens of one request from the engine to its reader. The
+// producer calls Send and, once, Finish; the reader ranges over Tokens and then
+// asks for the Result.
+type Stream struct {
+	tokens chan Token
+
+	mu       sync.Mutex
+	finished bool
+	reason   FinishReason
+	err      error
+}
+
+// NewStream returns a stream that holds buffer unread tokens. The engine makes
+// its own; the constructor serves whoever stands in for the engine in a test.
+func NewStream(buffer int) *Stream {
+	return &Stream{tokens: make(chan Token, max(buffer, 0))}
+}
+
+// Tokens delivers the generated tokens and is closed at the end.
+func (s *Stream) Tokens() <-chan Token { return s.tokens }
+
+// Result says why the stream ended. It is valid once Tokens is closed; before
+// that it returns an empty reason.
+func (s *Stream) Result() (FinishReason, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reason, s.err
+}
+
+// Send delivers a token, waiting for room until ctx ends. It must not be called
+// after Finish.
+func (s *Stream) Send(ctx context.Context, t Token) error {
+	select {
+	case s.tokens <- t:
+		return nil
+	default:
+	}
+	select {
+	case s.tokens <- t:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Finish sets the result and closes Tokens. Only the first call counts.
+func (s *Stream) Finish(reason FinishReason, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.finished {
+		return
+	}
+	s.finished, s.reason, s.err = true, reason, err
+	close(s.tokens)
+}

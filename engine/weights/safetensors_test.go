@@ -1,0 +1,175 @@
+package weights
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestParseHeaderRefuses(t *testing.T) {
+	entry := func(dtype, shape string, begin, end uint64) string {
+		return fmt.Sprintf(`{"dtype":%q,"shape":%s,"data_offsets":[%d,%d]}`, dtype, shape, begin, end)
+	}
+	one := func(dtype, shape string, begin, end uint64) []byte {
+		return frame(`{"a":`+entry(dtype, shape, begin, end)+`}`, make([]byte, 8))
+	}
+	two := func(begin, end, size uint64) []byte {
+		return frame(`{"a":`+entry("U8", "[4]", 0, 4)+`,"b":`+entry("U8", fmt.Sprintf("[%d]", end-begin), begin, end)+`}`, make([]byte, size))
+	}
+	oversized := binary.LittleEndian.AppendUint64(nil, maxHeaderBytes+1)
+	tests := map[string]struct {
+		file []byte
+		want string
+	}{
+		"nothing":                      {nil, "0 bytes long"},
+		"half a length":                {[]byte{1, 2, 3}, "3 bytes long"},
+		"a length beyond the file":     {frame("{}", nil)[:9], "header length 2, want at most the 1 bytes that follow"},
+		"a length beyond all bounds":   {append(oversized, '{', '}'), "want at most 16777216: not a safetensors file"},
+		"a length of all ones":         {[]byte(strings.Repeat("\xff", 16)), "not a safetensors file"},
+		"a zip archive":                {[]byte("PK\x03\x04\x14\x00\x00\x00\x08\x00 pytorch_model.bin"), "not a safetensors file"},
+		"a header that is a list":      {frame("[]", nil), "not a JSON object"},
+		"a header that is binary":      {frame("\x00\x01\x02", nil), "not a JSON object"},
+		"a header cut short":           {frame(`{"a":`, nil), `tensor "a": header entry`},
+		"a header not closed":          {frame(`{"a":`+entry("U8", "[8]", 0, 8), make([]byte, 8)), "header is not JSON"},
+		"text after the header":        {frame(`{} x`, nil), "follow the header's JSON object"},
+		"metadata of numbers":          {frame(`{"__metadata__":{"a":1}}`, nil), "__metadata__ is not an object of strings"},
+		"two tensors of one name":      {frame(`{"a":`+entry("U8", "[8]", 0, 8)+`,"a":`+entry("U8", "[8]", 0, 8)+`}`, make([]byte, 8)), `tensor "a": named twice`},
+		"an entry of text":             {frame(`{"a":"b"}`, nil), `tensor "a": header entry`},
+		"no type":                      {frame(`{"a":{"shape":[1],"data_offsets":[0,1]}}`, []byte{0}), `type "" is not one of safetensors`},
+		"an unknown type":              {one("Q4", "[8]", 0, 8), `tensor "a": type "Q4" is not one of safetensors`},
+		"no shape":                     {one("U8", "null", 0, 8), "shape has 0 dimensions"},
+		"a shape of many dimensions":   {one("U8", "[1,1,1,1,1,1,1,1,8]", 0, 8), "shape has 9 dimensions"},
+		"a negative dimension":         {one("U8", "[-8]", 0, 8), "shape [-8] has no size"},
+		"two negative dimensions":      {one("U8", "[-2,-4]", 0, 8), "shape [-2 -4] has no size"},
+		"a dimension beyond integers":  {one("U8", "[99999999999999999999]", 0, 8), "header entry"},
+		"a product beyond integers":    {one("F32", "[4294967296,4294967296]", 0, 0), "has no size in bytes"},
+		"a product that wraps to size": {one("U8", "[9223372036854775807,2,4]", 0, 8), "has no size in bytes"},
+		"an offset before the data":    {frame(`{"a":{"dtype":"U8","shape":[8],"data_offsets":[-8,0]}}`, make([]byte, 8)), "want begin and end"},
+		"offsets swapped":              {one("U8", "[8]", 8, 0), "want begin and end"},
+		"one offset":                   {frame(`{"a":{"dtype":"U8","shape":[8],"data_offsets":[0]}}`, make([]byte, 8)), "want begin and end"},
+		"a span unlike the shape":      {one("F32", "[8]", 0, 8), "data_offsets span 8 bytes, want 32 for F32 [8]"},
+		"an end beyond the file":       {one("U8", "[9]", 0, 9), `tensor "a": ends at byte 9 of the data, want at most 8: truncated`},
+		"an end beyond all files":      {one("U8", "[9223372036854775807]", 0, math.MaxInt64), "truncated"},
+		"an overlap":                   {two(2, 6, 6), `tensor "b": begins at byte 2 of the data, want 4: overlaps its neighbour`},
+		"a gap":                        {two(5, 8, 8), `tensor "b": begins at byte 5 of the data, want 4: leaves a gap`},
+		"bytes before the first":       {one("U8", "[4]", 4, 8), "want 0: leaves a gap"},
+		"bytes after the last":         {two(4, 8, 9), "1 bytes follow the last tensor"},
+		"data without tensors":         {frame("{}", make([]byte, 3)), "3 bytes follow the last tensor"},
+		"more tensors than bounded":    {frame(manyTensors(), nil), "header names more than"},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, err := parseHeader(tc.file)
+			wantSentence(t, err, tc.want)
+		})
+	}
+}
+
+func manyTensors() string {
+	var b strings.Builder
+	b.WriteString("{")
+	for i := range maxTensors + 1 {
+		if i > 0 {
+			b.WriteString(",")
+		}
+		fmt.Fprintf(&b, `"%d":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}`, i)
+	}
+	b.WriteString("}")
+	return b.String()
+}
+
+func TestParseHeaderTakes(t *testing.T) {
+	tests := map[string]struct {
+		file []byte
+		want int
+	}{
+		"an empty file":     {frame("{}", nil), 0},
+		"padding":           {frame("{}      ", nil), 0},
+		"a scalar":          {frame(`{"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}`, make([]byte, 4)), 1},
+		"an empty tensor":   {frame(`{"a":{"dtype":"F32","shape":[0,7],"data_offsets":[0,0]}}`, nil), 1},
+		"any order of data": {frame(`{"b":{"dtype":"U8","shape":[2],"data_offsets":[4,6]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, make([]byte, 6)), 2},
+		"a whole model":     {pack(tinyTensors()), len(tinyTensors())},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			h, err := parseHeader(tc.file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(h.entries) != tc.want {
+				t.Errorf("%d tensors, want %d", len(h.entries), tc.want)
+			}
+		})
+	}
+}
+
+// FuzzSafetensorsHeader checks that an accepted header tiles the file exactly.
+func FuzzSafetensorsHeader(f *testing.F) {
+	f.Add(pack(tinyTensors()))
+	f.Add(frame("{}", nil))
+	f.Add(frame(`{"a":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]},"b":{"dtype":"U8","shape":[1],"data_offsets":[8,9]}} `, make([]byte, 9)))
+	f.Add(frame(`{"a":{"dtype":"U8","shape":[9223372036854775807,2,4],"data_offsets":[0,8]}}`, make([]byte, 8)))
+	f.Add([]byte("\xff\xff\xff\xff\xff\xff\xff\xff{}"))
+	f.Fuzz(func(t *testing.T, file []byte) {
+		h, err := parseHeader(file)
+		if err != nil {
+			return
+		}
+		total := int(h.start)
+		for _, e := range h.entries {
+			total += len(h.bytes(file, e))
+		}
+		if total != len(file) {
+			t.Errorf("header and tensors make up %d of %d bytes", total, len(file))
+		}
+	})
+}
+
+// FuzzSafetensorsOpen changes a few bytes of a whole checkpoint; what still opens can be read to the end.
+func FuzzSafetensorsOpen(f *testing.F) {
+	f.Add([]byte(tinyConfig), uint32(0), byte('{'))
+	f.Add([]byte(tinyConfig), uint32(100), byte('9'))
+	f.Add([]byte(strings.Replace(tinyConfig, `"head_dim":8`, `"head_dim":16`, 1)), uint32(8), byte('{'))
+	file := pack(tinyTensors())
+	f.Fuzz(func(t *testing.T, config []byte, at uint32, value byte) {
+		changed := append([]byte(nil), file...)
+		changed[int(at)%len(changed)] = value
+		c, err := OpenFS(folder{configName: config, singleName: changed}.fs())
+		if err != nil {
+			return
+		}
+		row := make([]float32, max(c.Config.HiddenSize, c.Config.IntermediateSize))
+		c.LMHead.Row(c.LMHead.Rows-1, row)
+		last := c.Layers[len(c.Layers)-1].Down
+		last.Weight.Row(last.Weight.Experts-1, last.Weight.Rows-1, row)
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestMappedFile makes sure that the data of OpenDir are not a copy on systems that map.
+func TestMappedFile(t *testing.T) {
+	dir := t.TempDir()
+	want := []byte("content")
+	if err := os.WriteFile(filepath.Join(dir, "a"), want, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m, err := mapFile(dir, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(m.data) != string(want) {
+		t.Errorf("mapped %q, want %q", m.data, want)
+	}
+	if err := m.close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := mapFile(dir, "b"); err == nil || !strings.Contains(err.Error(), "b: missing") {
+		t.Errorf("error %v, want one that the file is missing", err)
+	}
+}
