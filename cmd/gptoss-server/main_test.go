@@ -1,0 +1,162 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gptoss/gptoss-operator/engine/demo"
+)
+
+func environment(values map[string]string) func(string) string {
+	return func(name string) string { return values[name] }
+}
+
+// TestServeDemo runs the whole program on the demo model: the key comes from the environment, a stream is answered,
+// and the end of the context ends it with status 0.
+func TestServeDemo(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	logReader, logWriter := io.Pipe()
+	var stderr bytes.Buffer
+	exit := make(chan int, 1)
+	go func() {
+		status := run(ctx, []string{"--host=127.0.0.1", "--port=0", "--temperature=0"}, environment(map[string]string{"OPENAI_API_KEY": "k"}), logWriter, &stderr)
+		_ = logWriter.Close()
+		exit <- status
+	}()
+	address := ""
+	lines := bufio.NewScanner(logReader)
+	for lines.Scan() {
+		var line struct{ Msg, Address string }
+		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
+			t.Fatalf("log line %q: %v", lines.Text(), err)
+		}
+		if line.Address != "" {
+			address = line.Address
+		}
+		if line.Msg == "model loaded" {
+			break
+		}
+	}
+	go func() { _, _ = io.Copy(io.Discard, logReader) }()
+
+	if got := post(t, address, "wrong"); !strings.Contains(got, "invalid_api_key") {
+		t.Errorf("with a wrong key: %s", got)
+	}
+	got := post(t, address, "k")
+	if !strings.Contains(got, `"delta":{"content":"`) || !strings.Contains(got, `"finish_reason":"stop"`) || !strings.HasSuffix(got, "data: [DONE]\n\n") {
+		t.Errorf("the stream is %s", got)
+	}
+	stop()
+	if status := <-exit; status != 0 || stderr.Len() > 0 {
+		t.Errorf("status %d, stderr %q", status, stderr.String())
+	}
+}
+
+func post(t *testing.T, address, key string) string {
+	t.Helper()
+	body := `{"model":"gpt-oss-demo","stream":true,"messages":[{"role":"user","content":"Hello"}]}`
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+address+"/v1/chat/completions", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+key)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(answer)
+}
+
+// TestModelThatCannotBeLoaded expects one sentence that names the file, on stderr and in the termination log.
+func TestModelThatCannotBeLoaded(t *testing.T) {
+	cases := map[string]struct {
+		change func(t *testing.T, dir string)
+		more   string
+		want   string // after "cannot serve model DIR: "
+	}{
+		"no config":           {func(t *testing.T, dir string) { remove(t, dir, "config.json") }, "", "config.json: missing: file does not exist"},
+		"no tokenizer":        {func(t *testing.T, dir string) { remove(t, dir, "tokenizer.json") }, "", "tokenizer.json: open tokenizer.json: no such file or directory"},
+		"a foreign tokenizer": {func(t *testing.T, dir string) { write(t, dir, "tokenizer.json", []byte("{}")) }, "", `tokenizer.json: tokenizer: model type is "", only BPE is supported`},
+		"context too long":    {func(*testing.T, string) {}, "--context-length=1000000", "--context-length 1000000: the model allows at most 8192 tokens"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.CopyFS(dir, demo.Files()); err != nil {
+				t.Fatal(err)
+			}
+			tc.change(t, dir)
+			terminationLog := filepath.Join(t.TempDir(), "termination-log")
+			args := []string{"--host=127.0.0.1", "--port=0", "--model=" + dir, "--termination-log=" + terminationLog}
+			if tc.more != "" {
+				args = append(args, tc.more)
+			}
+			var stderr bytes.Buffer
+			if status := run(t.Context(), args, environment(nil), io.Discard, &stderr); status != 1 {
+				t.Errorf("status %d", status)
+			}
+			want := "cannot serve model " + dir + ": " + tc.want + "\n"
+			if got := stderr.String(); got != "gptoss-server: "+want {
+				t.Errorf("stderr\ngot  %s\nwant %s", got, "gptoss-server: "+want)
+			}
+			if got, err := os.ReadFile(terminationLog); err != nil || string(got) != want {
+				t.Errorf("the termination log is %q, %v", got, err)
+			}
+		})
+	}
+}
+
+func remove(t *testing.T, dir, name string) {
+	t.Helper()
+	if err := os.Remove(filepath.Join(dir, name)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func write(t *testing.T, dir, name string, data []byte) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestFlagsThatEndTheProgram(t *testing.T) {
+	cases := map[string]struct {
+		args               []string
+		key                string
+		status             int
+		wantOut, wantError string
+	}{
+		"version":     {[]string{"--version"}, "", 0, "gptoss-server dev\n", ""},
+		"wrong flag":  {[]string{"--port=x"}, "", 2, "", "gptoss-server: --port \"x\": must be a whole number from 0 to 65535\n"},
+		"wrong key":   {nil, "se cret", 2, "", "gptoss-server: the environment variable OPENAI_API_KEY must be 1 to 4096 visible ASCII characters without spaces\n"},
+		"no key file": {[]string{"--api-key-file=/none"}, "", 1, "", "gptoss-server: key file: open /none: no such file or directory\n"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			status := run(t.Context(), tc.args, environment(map[string]string{"OPENAI_API_KEY": tc.key}), &stdout, &stderr)
+			if status != tc.status || stdout.String() != tc.wantOut || stderr.String() != tc.wantError {
+				t.Errorf("status %d, stdout %q, stderr %q", status, stdout.String(), stderr.String())
+			}
+		})
+	}
+	var help bytes.Buffer
+	if status := run(t.Context(), []string{"--help"}, environment(nil), &help, io.Discard); status != 0 || !strings.Contains(help.String(), "Example:") {
+		t.Errorf("--help: status %d, %q", status, help.String())
+	}
+}

@@ -1,0 +1,211 @@
+package server
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/gptoss/gptoss-operator/engine/harmony"
+	"github.com/gptoss/gptoss-operator/server/openai"
+)
+
+// reasoningLine is how a system message sets the reasoning level: alone on a line.
+var reasoningLine = regexp.MustCompile(`(?im)^[ \t]*reasoning:[ \t]*(low|medium|high)[ \t]*\r?$\n?`)
+
+// conversation lays a request out as the model knows conversations:
+//
+//   - A system message of our own names the date and the reasoning effort.
+//   - A leading system or developer message becomes the developer message that also declares the tools; every later one
+//     becomes a developer message in its place.
+//   - An assistant's reasoning goes to the analysis channel, its calls to commentary, and its content to final, or to
+//     commentary as a preamble where calls follow.
+//   - A tool's answer bears the name of the function whose call it answers.
+//
+// Names of functions are passed through names, since the model sees the tools as TypeScript.
+func conversation(r *openai.ChatRequest, effort string, now time.Time, names *functionNames) harmony.Conversation {
+	system := harmony.NewSystem()
+	system.CurrentDate = now.UTC().Format(time.DateOnly)
+	system.Effort = harmony.Effort(effort)
+	out := []harmony.Message{{Role: harmony.RoleSystem, Content: []harmony.Content{system}}}
+
+	messages := r.Messages
+	front := &harmony.Developer{Tools: declareTools(r, names)}
+	if isInstruction(messages[0]) {
+		front.Instructions = withoutReasoningLine(messages[0].Content)
+		messages = messages[1:]
+	}
+	if front.Instructions != "" || len(front.Tools) > 0 {
+		out = append(out, developer(front))
+	}
+	called := map[string]string{} // call id → function, as the model knows it
+	for _, m := range messages {
+		switch {
+		case isInstruction(m):
+			if text := withoutReasoningLine(m.Content); text != "" {
+				out = append(out, developer(&harmony.Developer{Instructions: text}))
+			}
+		case m.Role == openai.RoleAssistant:
+			out = appendAssistant(out, m, names, called)
+		case m.Role == openai.RoleTool:
+			out = append(out, harmony.ToolResult(called[m.ToolCallID], m.Content))
+		default:
+			user := harmony.NewMessage(harmony.RoleUser, m.Content)
+			user.Name = identifier(m.Name)
+			out = append(out, user)
+		}
+	}
+	return harmony.Conversation{Messages: out}
+}
+
+func isInstruction(m openai.Message) bool {
+	return m.Role == openai.RoleSystem || m.Role == openai.RoleDeveloper
+}
+
+func developer(d *harmony.Developer) harmony.Message {
+	return harmony.Message{Role: harmony.RoleDeveloper, Content: []harmony.Content{d}}
+}
+
+// declareTools gives the model the request's tools; tool_choice none hides them.
+func declareTools(r *openai.ChatRequest, names *functionNames) []harmony.Namespace {
+	if len(r.Tools) == 0 || r.ToolChoice == openai.ToolChoiceNone {
+		return nil
+	}
+	var tools []harmony.Tool
+	for _, t := range r.Tools {
+		tools = append(tools, harmony.Tool{Name: names.toModel(t.Name), Description: t.Description, Parameters: t.Parameters})
+	}
+	return []harmony.Namespace{harmony.Functions(tools...)}
+}
+
+func appendAssistant(out []harmony.Message, m openai.Message, names *functionNames, called map[string]string) []harmony.Message {
+	say := func(channel, text string) {
+		if text != "" {
+			message := harmony.NewMessage(harmony.RoleAssistant, text)
+			message.Channel = channel
+			out = append(out, message)
+		}
+	}
+	say(harmony.ChannelAnalysis, m.Reasoning)
+	if len(m.ToolCalls) == 0 {
+		say(harmony.ChannelFinal, m.Content)
+		return out
+	}
+	say(harmony.ChannelCommentary, m.Content)
+	for _, c := range m.ToolCalls {
+		name := names.toModel(c.Function.Name)
+		called[c.ID] = name
+		out = append(out, harmony.ToolCall(name, c.Function.Arguments))
+	}
+	return out
+}
+
+// reasoningEffort picks the level: a parameter wins over the text of a system message, and the last such text over
+// earlier ones.
+func reasoningEffort(r *openai.ChatRequest, fallback string) string {
+	for _, level := range []string{r.ReasoningLevel, r.ReasoningEffort, r.ReasoningObjectEffort, r.ReasoningTemplateEffort} {
+		if level != "" {
+			return level
+		}
+	}
+	level := fallback
+	for _, m := range r.Messages {
+		if !isInstruction(m) {
+			continue
+		}
+		if found := reasoningLine.FindAllStringSubmatch(m.Content, -1); found != nil {
+			level = strings.ToLower(found[len(found)-1][1])
+		}
+	}
+	return level
+}
+
+// withoutReasoningLine removes what the system message says in its own way; left in, it could contradict a parameter.
+func withoutReasoningLine(text string) string {
+	if !reasoningLine.MatchString(text) {
+		return text
+	}
+	return strings.TrimSpace(reasoningLine.ReplaceAllString(text, ""))
+}
+
+// functionNames maps the names of functions to TypeScript identifiers and back: "web-search" is web_search for the model.
+type functionNames struct {
+	model  map[string]string // client's name → model's
+	client map[string]string // model's name → client's
+}
+
+func newFunctionNames(r *openai.ChatRequest) *functionNames {
+	n := &functionNames{model: map[string]string{}, client: map[string]string{}}
+	var odd []string
+	for _, name := range functionsIn(r) {
+		if identifier(name) == name { // these keep their name, whoever comes first
+			n.model[name], n.client[name] = name, name
+		} else {
+			odd = append(odd, name)
+		}
+	}
+	for _, name := range odd {
+		if _, known := n.model[name]; known {
+			continue
+		}
+		unique := identifier(name)
+		for i := 2; n.client[unique] != ""; i++ {
+			unique = fmt.Sprintf("%s_%d", identifier(name), i)
+		}
+		n.model[name], n.client[unique] = unique, name
+	}
+	return n
+}
+
+// functionsIn lists the functions that a request declares and those that its history calls.
+func functionsIn(r *openai.ChatRequest) []string {
+	var names []string
+	for _, t := range r.Tools {
+		names = append(names, t.Name)
+	}
+	for _, m := range r.Messages {
+		for _, c := range m.ToolCalls {
+			names = append(names, c.Function.Name)
+		}
+	}
+	return names
+}
+
+// offered lists the functions that the model may call, by both names: it has been seen to use the one it was not shown.
+func (n *functionNames) offered(r *openai.ChatRequest) []string {
+	if r.ToolChoice == openai.ToolChoiceNone {
+		return nil
+	}
+	var names []string
+	for _, t := range r.Tools {
+		names = append(names, n.toModel(t.Name), t.Name)
+	}
+	return names
+}
+
+func (n *functionNames) toModel(name string) string { return n.model[name] }
+
+// toClient gives the client's name back; a name that nobody declared is the model's invention and passes as it is.
+func (n *functionNames) toClient(name string) string {
+	if original, ok := n.client[name]; ok {
+		return original
+	}
+	return name
+}
+
+// identifier makes a TypeScript identifier: separators become underscores, anything else that is not allowed is dropped.
+func identifier(name string) string {
+	var b strings.Builder
+	for _, r := range name {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r == '_', r >= '0' && r <= '9' && b.Len() > 0:
+			b.WriteRune(r)
+		case r >= '0' && r <= '9':
+			b.WriteRune('_')
+			b.WriteRune(r)
+		case r == ' ', r == '-', r == '.':
+			b.WriteByte('_')
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,145 @@
+package openai
+
+import "encoding/json"
+
+// FinishReason is why a choice ended.
+type FinishReason string
+
+// The finish reasons that this server gives.
+const (
+	FinishStop      FinishReason = "stop"
+	FinishLength    FinishReason = "length"
+	FinishToolCalls FinishReason = "tool_calls"
+)
+
+// ChatCompletion is the answer to a request that does not stream.
+type ChatCompletion struct {
+	ID      string   `json:"id"`
+	Object  string   `json:"object"` // "chat.completion"
+	Created int64    `json:"created"`
+	Model   string   `json:"model"`
+	Choices []Choice `json:"choices"`
+	Usage   Usage    `json:"usage"`
+}
+
+// Choice is one answer.
+type Choice struct {
+	Index        int             `json:"index"`
+	Message      ResponseMessage `json:"message"`
+	FinishReason FinishReason    `json:"finish_reason"`
+}
+
+// ResponseMessage is the assistant's message. The reasoning is in both fields that clients know, with the same text.
+type ResponseMessage struct {
+	Role             string     `json:"role"`
+	Content          *string    `json:"content"` // null only beside tool calls
+	Reasoning        string     `json:"reasoning,omitempty"`
+	ReasoningContent string     `json:"reasoning_content,omitempty"`
+	ToolCalls        []ToolCall `json:"tool_calls,omitempty"`
+}
+
+// ToolCall is a call that the model asks the client to make.
+type ToolCall struct {
+	ID       string       `json:"id"`
+	Type     string       `json:"type"` // "function"
+	Function FunctionCall `json:"function"`
+}
+
+// FunctionCall names a function; Arguments is the model's text, which is meant to be JSON but need not be.
+type FunctionCall struct {
+	Name      string `json:"name"`
+	Arguments string `json:"arguments"`
+}
+
+// Usage counts tokens. Completion tokens include the hidden ones that frame messages, since they were generated too.
+type Usage struct {
+	PromptTokens            int               `json:"prompt_tokens"`
+	CompletionTokens        int               `json:"completion_tokens"`
+	TotalTokens             int               `json:"total_tokens"`
+	CompletionTokensDetails CompletionDetails `json:"completion_tokens_details"`
+}
+
+// CompletionDetails splits completion tokens.
+type CompletionDetails struct {
+	ReasoningTokens int `json:"reasoning_tokens"`
+}
+
+// ChatChunk is one event of a stream.
+type ChatChunk struct {
+	ID      string        `json:"id"`
+	Object  string        `json:"object"` // "chat.completion.chunk"
+	Created int64         `json:"created"`
+	Model   string        `json:"model"`
+	Choices []ChunkChoice `json:"choices"` // empty, not null, in the usage chunk
+	Usage   *ChunkUsage   `json:"usage,omitempty"`
+}
+
+// ChunkChoice is what an event adds to a choice.
+type ChunkChoice struct {
+	Index        int           `json:"index"`
+	Delta        Delta         `json:"delta"`
+	FinishReason *FinishReason `json:"finish_reason"`
+}
+
+// Delta is the added part of a message; all of it is absent in the chunk that carries the finish reason.
+type Delta struct {
+	Role             string          `json:"role,omitempty"`
+	Content          *string         `json:"content,omitempty"`
+	Reasoning        string          `json:"reasoning,omitempty"`
+	ReasoningContent string          `json:"reasoning_content,omitempty"`
+	ToolCalls        []ToolCallDelta `json:"tool_calls,omitempty"`
+}
+
+// ToolCallDelta is the added part of a tool call: id, type and name come with its first delta only.
+type ToolCallDelta struct {
+	Index    int               `json:"index"`
+	ID       string            `json:"id,omitempty"`
+	Type     string            `json:"type,omitempty"`
+	Function FunctionCallDelta `json:"function"`
+}
+
+// FunctionCallDelta is the added part of a FunctionCall.
+type FunctionCallDelta struct {
+	Name      string `json:"name,omitempty"`
+	Arguments string `json:"arguments"`
+}
+
+// ChunkUsage is null in every chunk but the last where the client asked for usage, and the field is absent where it did not.
+type ChunkUsage struct{ Usage *Usage }
+
+// MarshalJSON writes the usage or null.
+func (u ChunkUsage) MarshalJSON() ([]byte, error) { return json.Marshal(u.Usage) }
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (u *ChunkUsage) UnmarshalJSON(data []byte) error { return json.Unmarshal(data, &u.Usage) }
+
+// ModelList is the answer of GET /v1/models.
+type ModelList struct {
+	Object string  `json:"object"` // "list"
+	Data   []Model `json:"data"`
+}
+
+// Model describes a served model, in OpenAI's fields and this product's own.
+type Model struct {
+	ID               string   `json:"id"`
+	Object           string   `json:"object"` // "model"
+	Created          int64    `json:"created"`
+	OwnedBy          string   `json:"owned_by"`
+	Permission       []string `json:"permission"` // always empty, never null
+	Root             string   `json:"root"`
+	Parent           *string  `json:"parent"`
+	MaxInputTokens   int      `json:"max_input_tokens"`
+	Architecture     string   `json:"architecture"`
+	ActiveParameters int64    `json:"active_parameters"`
+	TotalParameters  int64    `json:"total_parameters"`
+}
+
+// Health is the answer of GET /v1/health.
+type Health struct {
+	Status         string  `json:"status"` // healthy, degraded or unavailable
+	Model          string  `json:"model"`
+	Version        string  `json:"version"`
+	Timestamp      string  `json:"timestamp"` // RFC 3339 in UTC
+	MemoryUsageGB  float64 `json:"memory_usage_gb"`
+	ActiveRequests int     `json:"active_requests"`
+}

@@ -1,0 +1,127 @@
+package options
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+)
+
+// DefaultContextLength is the context window in tokens where --context-length is 0 and the model allows as much. It is
+// the 8192 that the specification's model listing shows: gpt-oss' own 131072 tokens would need gigabytes of KV cache
+// on every pod, for prompts that few clients send.
+const DefaultContextLength = 8192
+
+// Options is the whole configuration of gptoss-server.
+type Options struct {
+	// Host is the address to listen on.
+	Host string
+	// Port is the TCP port to listen on; 0 picks a free one.
+	Port int
+	// Model is "demo" for the model inside the binary, or a directory in Hugging Face's layout.
+	Model string
+	// ServedModelName is the model's id for clients; empty means a name made from Model.
+	ServedModelName string
+	// APIKeys are the accepted Bearer keys. Args renders them in the clear, so who starts a process for others uses APIKeyFile.
+	APIKeys Keys
+	// APIKeyFile is a file with one key a line, read again when it changes.
+	APIKeyFile string
+	// ContextLength is the most tokens of prompt and answer together; 0 leaves it to [Options.ContextFor].
+	ContextLength int
+	// MaxTokens is the default of the request parameter max_tokens.
+	MaxTokens int
+	// Temperature is the default of the request parameter temperature.
+	Temperature float64
+	// TopP is the default of the request parameter top_p.
+	TopP float64
+	// ReasoningLevel is the default of the request parameter reasoning_level: low, medium or high.
+	ReasoningLevel string
+	// MaxQueue is how many requests may wait for their turn before new ones get 429.
+	MaxQueue int
+	// MaxBodyBytes is the largest request body.
+	MaxBodyBytes int64
+	// ShutdownGrace is how long running requests may take to finish after SIGTERM.
+	ShutdownGrace time.Duration
+	// TerminationLog is a file that gets the one sentence why the model cannot be served; empty means none.
+	TerminationLog string
+	// LogLevel is debug, info, warn or error.
+	LogLevel string
+	// LogFormat is json or text.
+	LogFormat string
+}
+
+// Default returns what Parse gives for no arguments.
+func Default() Options {
+	return Options{
+		Host: "0.0.0.0", Port: 8000, Model: "demo",
+		MaxTokens: 2048, Temperature: 0.7, TopP: 0.9, ReasoningLevel: "medium",
+		// One answer takes seconds, so a client that is 64th in line has long been served better by another pod.
+		MaxQueue: 64,
+		// A full window of 131072 tokens is about 600 kB of text; escaping, tools and replayed reasoning multiply it.
+		MaxBodyBytes: 4 << 20,
+		// Ends within the 30 seconds that Kubernetes gives a pod by default.
+		ShutdownGrace: 25 * time.Second,
+		LogLevel:      "info", LogFormat: "json",
+	}
+}
+
+// ContextFor returns the context window for a model that allows modelMax tokens: ContextLength, or the lesser of
+// DefaultContextLength and modelMax where ContextLength is 0. Asking for more than the model has is an error.
+func (o Options) ContextFor(modelMax int) (int, error) {
+	if o.ContextLength > modelMax {
+		return 0, fmt.Errorf("--context-length %d: the model allows at most %d tokens", o.ContextLength, modelMax)
+	}
+	if o.ContextLength == 0 {
+		return min(DefaultContextLength, modelMax), nil
+	}
+	return o.ContextLength, nil
+}
+
+// ModelName returns the id that clients use: ServedModelName, or gpt-oss-demo for the demo, or the directory's name.
+func (o Options) ModelName() string {
+	if o.ServedModelName != "" {
+		return o.ServedModelName
+	}
+	if o.Model == "demo" {
+		return "gpt-oss-demo"
+	}
+	name := strings.TrimRight(o.Model, "/")
+	name = name[strings.LastIndexByte(name, '/')+1:]
+	if name == "" || name == "." || name == ".." {
+		return "gpt-oss"
+	}
+	return name
+}
+
+// Keys are secrets: every way of printing them shows only how many there are.
+type Keys []string
+
+// String says how many keys there are.
+func (k Keys) String() string { return fmt.Sprintf("[%d redacted]", len(k)) }
+
+// GoString is String, for %#v.
+func (k Keys) GoString() string { return k.String() }
+
+// LogValue is String, for slog.
+func (k Keys) LogValue() slog.Value { return slog.StringValue(k.String()) }
+
+// MarshalJSON is String, for JSON loggers and dumps.
+func (k Keys) MarshalJSON() ([]byte, error) { return json.Marshal(k.String()) }
+
+// String renders the arguments that differ from the defaults, without the keys.
+func (o Options) String() string {
+	keys := len(o.APIKeys)
+	o.APIKeys = nil
+	args := o.Args()
+	if keys > 0 {
+		args = append(args, fmt.Sprintf("--api-key=[%d redacted]", keys))
+	}
+	return strings.Join(args, " ")
+}
+
+// GoString is String, for %#v.
+func (o Options) GoString() string { return "options.Options{" + o.String() + "}" }
+
+// LogValue is String, for slog.
+func (o Options) LogValue() slog.Value { return slog.StringValue(o.String()) }

@@ -1,0 +1,108 @@
+// Package server answers the OpenAI API over HTTP with a model that somebody else runs.
+//
+// A [Server] is born without a model and listens at once: health says "unavailable" and everything else is refused with
+// 503 until [Server.SetModel]. Handlers return errors and one place (routes.go) turns them into the error body. A chat
+// completion takes one path whether it streams or not (completion.go): token ids in, deltas out; the difference is only
+// what is done with a delta. Prompts, completions and keys are never logged.
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/gptoss/gptoss-operator/engine"
+	"github.com/gptoss/gptoss-operator/engine/harmony"
+	"github.com/gptoss/gptoss-operator/server/options"
+)
+
+// Generator runs prompts; *engine.Engine is one.
+type Generator interface {
+	Submit(ctx context.Context, r engine.Request) (*engine.Stream, error)
+	Stats() engine.Stats
+}
+
+// Encoder turns conversations into token ids and token ids into deltas; *harmony.Encoding is one.
+type Encoder interface {
+	Render(c harmony.Conversation) ([]int32, error)
+	StopTokens() []int32
+	NewParser(functions ...string) *harmony.Parser
+}
+
+// Model is a loaded model.
+type Model struct {
+	Generator        Generator
+	Encoder          Encoder
+	ContextLength    int // tokens of prompt and answer together
+	ActiveParameters int64
+	TotalParameters  int64
+	Created          time.Time
+}
+
+// Config is what a Server is made of; Now and NewID have defaults.
+type Config struct {
+	Options options.Options
+	Version string
+	Logger  *slog.Logger
+	// Aliases are model ids that are accepted beside Options.ModelName.
+	Aliases []string
+	// Now is the clock.
+	Now func() time.Time
+	// NewID makes an id that begins with prefix and never comes twice.
+	NewID func(prefix string) string
+}
+
+// Server is the HTTP side of gptoss-server.
+type Server struct {
+	options options.Options
+	version string
+	log     *slog.Logger
+	aliases []string
+	now     func() time.Time
+	newID   func(prefix string) string
+	keys    *keyring
+	metrics *metrics
+	model   atomic.Pointer[Model]
+	// draining is true from the moment when the process was asked to end.
+	draining atomic.Bool
+	// active counts the completions that were accepted and have not ended, running or waiting.
+	active atomic.Int64
+}
+
+// New makes a server without a model. It fails when the key file cannot be read.
+func New(c Config) (*Server, error) {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.NewID == nil {
+		c.NewID = randomID
+	}
+	keys, err := newKeyring(c.Options.APIKeys, c.Options.APIKeyFile, c.Now, c.Logger)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		options: c.Options, version: c.Version, log: c.Logger, aliases: c.Aliases, now: c.Now, newID: c.NewID, keys: keys,
+	}
+	s.metrics = newMetrics(s)
+	return s, nil
+}
+
+// SetModel makes the server ready.
+func (s *Server) SetModel(m *Model) { s.model.Store(m) }
+
+// Handler returns the whole HTTP API.
+func (s *Server) Handler() http.Handler { return s.observe(s.recoverPanics(s.routes())) }
+
+// randomID has 130 random bits after the prefix.
+func randomID(prefix string) string { return prefix + rand.Text() }
+
+// errShutdown is the cause with which requests that outlive the grace period are cancelled.
+var errShutdown = errors.New("the server is shutting down")
