@@ -1,0 +1,116 @@
+package v1alpha1
+
+// Condition types of a GptOssModel. Ready, Reconciling and Stalled follow kstatus, which kubectl wait, Flux and Argo CD
+// read; the others say which part is concerned.
+const (
+	// ConditionReady is True when every pod that serves runs the present generation and as many are ready as shall be.
+	ConditionReady = "Ready"
+
+	// ConditionReconciling is True, and otherwise absent, while the operator or the cluster still works towards the spec.
+	ConditionReconciling = "Reconciling"
+
+	// ConditionStalled is True, and otherwise absent, when nothing gets better until a person changes something.
+	ConditionStalled = "Stalled"
+
+	// ConditionModelAvailable is True when a pod of the present generation has loaded the model.
+	ConditionModelAvailable = "ModelAvailable"
+
+	// ConditionWorkloadAvailable is True when at least one pod, of whatever generation, answers clients.
+	ConditionWorkloadAvailable = "WorkloadAvailable"
+
+	// ConditionAutoscalingActive is True when the HorizontalPodAutoscaler reads its metric.
+	ConditionAutoscalingActive = "AutoscalingActive"
+)
+
+// Reasons of Ready=True.
+const (
+	// ReasonReady: every pod serves the present generation.
+	ReasonReady = "Ready"
+
+	// ReasonScaledToZero: spec.replicas is 0, and no pod is left.
+	ReasonScaledToZero = "ScaledToZero"
+)
+
+// Reasons of Reconciling: it will pass by itself. Ready=False carries the same reason.
+const (
+	// ReasonProgressing: pods are being created, or replaced by those of a new generation.
+	ReasonProgressing = "Progressing"
+
+	// ReasonPodsStarting: pods are placed on a node, and their image or volumes are being prepared.
+	ReasonPodsStarting = "PodsStarting"
+
+	// ReasonLoadingModel: the server runs and reads the weights.
+	ReasonLoadingModel = "LoadingModel"
+
+	// ReasonOldPodsServing: new pods are ready, but pods of an earlier generation still answer clients.
+	ReasonOldPodsServing = "OldPodsServing"
+
+	// ReasonWaitingForCapacity: the scheduler finds no node; the message holds its words.
+	ReasonWaitingForCapacity = "WaitingForCapacity"
+
+	// ReasonApplyFailed: the API server did not take a write; the operator tries again.
+	ReasonApplyFailed = "ApplyFailed"
+)
+
+// Reasons of Stalled: a person must change something. Ready=False carries the same reason.
+const (
+	// ReasonSecretNotFound: the Secret that spec.auth names does not exist. The operator goes on when it appears.
+	ReasonSecretNotFound = "SecretNotFound"
+
+	// ReasonSecretKeyNotFound: the Secret exists, but lacks the entry that spec.auth names, or it is empty.
+	ReasonSecretKeyNotFound = "SecretKeyNotFound"
+
+	// ReasonNameConflict: an object that the operator would make exists and belongs to somebody else. It is left alone.
+	ReasonNameConflict = "NameConflict"
+
+	// ReasonApplyRejected: the API server refuses what the spec leads to as invalid.
+	ReasonApplyRejected = "ApplyRejected"
+
+	// ReasonPodsRefused: the cluster refuses to create pods, for example for a quota or Pod Security.
+	ReasonPodsRefused = "PodsRefused"
+
+	// ReasonModelLoadFailed: the server cannot load the model; the message is its own sentence.
+	ReasonModelLoadFailed = "ModelLoadFailed"
+
+	// ReasonOutOfMemory: the kernel killed the server for using more memory than its limit.
+	ReasonOutOfMemory = "OutOfMemory"
+
+	// ReasonCrashLooping: the server keeps exiting.
+	ReasonCrashLooping = "CrashLooping"
+
+	// ReasonImagePullFailed: the kubelet cannot pull the server's image.
+	ReasonImagePullFailed = "ImagePullFailed"
+
+	// ReasonContainerConfigFailed: the kubelet cannot create the container.
+	ReasonContainerConfigFailed = "ContainerConfigFailed"
+
+	// ReasonRolloutTimedOut: the pods did not become ready within the time that loading the model may take.
+	ReasonRolloutTimedOut = "RolloutTimedOut"
+)
+
+// Reasons of ModelAvailable and WorkloadAvailable, beside those above.
+const (
+	// ReasonModelLoaded: a pod of the present generation has loaded the model.
+	ReasonModelLoaded = "ModelLoaded"
+
+	// ReasonPodsServing: at least one pod answers clients.
+	ReasonPodsServing = "PodsServing"
+
+	// ReasonNoPodReady: no pod answers clients.
+	ReasonNoPodReady = "NoPodReady"
+)
+
+// Reasons of AutoscalingActive.
+const (
+	// ReasonAutoscalingOff: spec.autoscaling is not set.
+	ReasonAutoscalingOff = "AutoscalingOff"
+
+	// ReasonMetricAvailable: the HorizontalPodAutoscaler reads its metric.
+	ReasonMetricAvailable = "MetricAvailable"
+
+	// ReasonMetricUnavailable: it does not; the message holds its words. The number of pods stays as it is.
+	ReasonMetricUnavailable = "MetricUnavailable"
+
+	// ReasonAutoscalerPending: the HorizontalPodAutoscaler has not reported yet.
+	ReasonAutoscalerPending = "AutoscalerPending"
+)

@@ -1,0 +1,197 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/discovery"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/gptoss/gptoss-operator/api/v1alpha1"
+	"github.com/gptoss/gptoss-operator/controllers/resources"
+)
+
+// Alphabetical, so that none is repeated or missed.
+//
+// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=create;get;list;patch;watch
+// +kubebuilder:rbac:groups="",resources=services,verbs=create;get;list;patch;watch
+// +kubebuilder:rbac:groups=apps,resources=deployments,verbs=create;get;list;patch;watch
+// +kubebuilder:rbac:groups=autoscaling,resources=horizontalpodautoscalers,verbs=create;delete;get;list;patch;watch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+// +kubebuilder:rbac:groups=gptoss.dev,resources=gptossmodels,verbs=get;list;watch
+// +kubebuilder:rbac:groups=gptoss.dev,resources=gptossmodels/finalizers,verbs=update
+// +kubebuilder:rbac:groups=gptoss.dev,resources=gptossmodels/status,verbs=get;patch
+// +kubebuilder:rbac:groups=monitoring.coreos.com,resources=servicemonitors,verbs=create;delete;get;list;patch;watch
+
+// Options tune how the reconciler runs.
+type Options struct {
+	// MaxConcurrentReconciles is how many objects are worked on at once; 0 means 1.
+	MaxConcurrentReconciles int
+
+	// Namespaces are those that the manager's cache is restricted to; none means all.
+	Namespaces []string
+
+	// APICheckInterval is the time between two looks for APIs that the cluster may lack; 0 means 30 seconds.
+	APICheckInterval time.Duration
+}
+
+const (
+	defaultAPICheckInterval = 30 * time.Second
+
+	// secretIndex finds GptOssModels by the Secret that they name.
+	secretIndex = "spec.auth.apiKeys.secretRef.name"
+)
+
+// SetupWithManager registers the reconciler and everything that wakes it.
+func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, o Options) error {
+	if o.APICheckInterval == 0 {
+		o.APICheckInterval = defaultAPICheckInterval
+	}
+	secrets, err := namedSecrets(ctx, mgr, o.Namespaces)
+	if err != nil {
+		return err
+	}
+	wake := make(chan event.GenericEvent, 1)
+	c, err := ctrl.NewControllerManagedBy(mgr).
+		// No predicate: our own status writes come back as events, and a status computed from an older one is put right.
+		For(&v1alpha1.GptOssModel{}).
+		Owns(&appsv1.Deployment{}).
+		Owns(&autoscalingv2.HorizontalPodAutoscaler{}, builder.WithPredicates(autoscalerChanged())).
+		Owns(&corev1.Secret{}).
+		Owns(&corev1.Service{}).
+		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(modelOfPod)).
+		WatchesRawSource(secrets).
+		WatchesRawSource(source.Channel(wake, handler.EnqueueRequestsFromMapFunc(r.allModels))).
+		WithOptions(controller.Options{MaxConcurrentReconciles: o.MaxConcurrentReconciles}).
+		Build(r)
+	if err != nil {
+		return fmt.Errorf("controllers: set up: %w", err)
+	}
+	return r.followServiceMonitors(mgr, c, wake, o.APICheckInterval)
+}
+
+// followServiceMonitors watches ServiceMonitors while the cluster has them, and wakes all models when that changes.
+func (r *Reconciler) followServiceMonitors(mgr ctrl.Manager, c controller.Controller, wake chan<- event.GenericEvent, interval time.Duration) error {
+	asker, err := discovery.NewDiscoveryClientForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return fmt.Errorf("controllers: discovery: %w", err)
+	}
+	monitor := &unstructured.Unstructured{}
+	monitor.SetGroupVersionKind(resources.ServiceMonitorKind)
+	r.monitors = &optionalAPI{
+		kind:     resources.ServiceMonitorKind,
+		interval: interval,
+		exists:   func() (bool, error) { return serves(asker) },
+	}
+	r.monitors.changed = func(ctx context.Context, available bool) error {
+		if !available {
+			return mgr.GetCache().RemoveInformer(ctx, monitor)
+		}
+		owner := handler.EnqueueRequestForOwner(mgr.GetScheme(), mgr.GetRESTMapper(), &v1alpha1.GptOssModel{}, handler.OnlyControllerOwner())
+		return c.Watch(source.Kind[client.Object](mgr.GetCache(), monitor, owner))
+	}
+	r.monitors.wake = func(ctx context.Context) {
+		select {
+		case wake <- event.GenericEvent{Object: &v1alpha1.GptOssModel{}}:
+		case <-ctx.Done():
+		}
+	}
+	return mgr.Add(r.monitors)
+}
+
+// serves asks the API server for the ServiceMonitor's API.
+func serves(asker discovery.ServerResourcesInterface) (bool, error) {
+	list, err := asker.ServerResourcesForGroupVersion(resources.ServiceMonitorKind.GroupVersion().String())
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	for _, resource := range list.APIResources {
+		if resource.Kind == resources.ServiceMonitorKind.Kind {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// namedSecrets wakes the models that name a Secret when it appears or changes. Such Secrets carry no label of ours, so
+// they have a cache of their own that holds nothing of them but their names.
+func namedSecrets(ctx context.Context, mgr ctrl.Manager, namespaces []string) (source.Source, error) {
+	index := func(obj client.Object) []string {
+		if ref := obj.(*v1alpha1.GptOssModel).NamedSecret(); ref != nil {
+			return []string{ref.Name}
+		}
+		return nil
+	}
+	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.GptOssModel{}, secretIndex, index); err != nil {
+		return nil, fmt.Errorf("controllers: index by Secret: %w", err)
+	}
+	names, err := newNameCache(mgr, namespaces)
+	if err != nil {
+		return nil, err
+	}
+	enqueue := func(ctx context.Context, obj client.Object) []reconcile.Request {
+		return requests(ctx, mgr.GetClient(), client.InNamespace(obj.GetNamespace()), client.MatchingFields{secretIndex: obj.GetName()})
+	}
+	return source.Kind[client.Object](names, nameOnly(), handler.EnqueueRequestsFromMapFunc(enqueue)), nil
+}
+
+func (r *Reconciler) allModels(ctx context.Context, _ client.Object) []reconcile.Request {
+	return requests(ctx, r.Client)
+}
+
+func requests(ctx context.Context, reader client.Reader, options ...client.ListOption) []reconcile.Request {
+	var models v1alpha1.GptOssModelList
+	if err := reader.List(ctx, &models, options...); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "models not listed; the next event wakes them")
+		return nil
+	}
+	out := make([]reconcile.Request, 0, len(models.Items))
+	for i := range models.Items {
+		out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&models.Items[i])})
+	}
+	return out
+}
+
+// modelOfPod follows the instance label: a pod's owner is a ReplicaSet, which is not watched.
+func modelOfPod(_ context.Context, obj client.Object) []reconcile.Request {
+	name := obj.GetLabels()[resources.LabelInstance]
+	if name == "" {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: obj.GetNamespace(), Name: name}}}
+}
+
+// autoscalerChanged ignores the metric's present value, which the autoscaler reports every few seconds.
+func autoscalerChanged() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		before, okBefore := e.ObjectOld.(*autoscalingv2.HorizontalPodAutoscaler)
+		after, okAfter := e.ObjectNew.(*autoscalingv2.HorizontalPodAutoscaler)
+		if !okBefore || !okAfter {
+			return true
+		}
+		return !equality.Semantic.DeepEqual(before.Spec, after.Spec) ||
+			!equality.Semantic.DeepEqual(before.Status.Conditions, after.Status.Conditions) ||
+			!equality.Semantic.DeepEqual(before.Labels, after.Labels) ||
+			!equality.Semantic.DeepEqual(before.OwnerReferences, after.OwnerReferences)
+	}}
+}
