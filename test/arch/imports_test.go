@@ -31,6 +31,7 @@ var allowed = map[string][]string{
 	"server/options":        {},
 	"test/arch":             {},
 	"test/e2e":              {},
+	"test/manifests":        {},
 }
 
 // list runs `go list` in the root module and returns its lines.

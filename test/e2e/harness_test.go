@@ -71,9 +71,8 @@ func ready(namespace, name string) func(Gomega) string {
 
 // apiKey reads the key that the operator generated.
 func apiKey(namespace, name string) string {
-	secret := mustKubectl("", "-n", namespace, "get", "gom", name, "-o", "jsonpath={.status.apiKeySecret.name}")
-	field := mustKubectl("", "-n", namespace, "get", "gom", name, "-o", "jsonpath={.status.apiKeySecret.key}")
-	encoded := mustKubectl("", "-n", namespace, "get", "secret", secret, "-o", "jsonpath={.data."+field+"}")
+	secret := mustKubectl("", "-n", namespace, "get", "gom", name, "-o", "jsonpath={.status.apiKeySecret}")
+	encoded := mustKubectl("", "-n", namespace, "get", "secret", secret, "-o", "jsonpath={.data.api-key}")
 	key, err := base64.StdEncoding.DecodeString(encoded)
 	Expect(err).NotTo(HaveOccurred())
 	return string(key)

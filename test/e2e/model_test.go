@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -76,12 +77,12 @@ var _ = Describe("a seven-line GptOssModel", Ordered, func() {
 	It("recovers from a killed pod", func() {
 		selector := mustKubectl("", "-n", ns, "get", "gom", name, "-o", "jsonpath={.status.selector}")
 		before := mustKubectl("", "-n", ns, "get", "pods", "-l", selector, "-o", "jsonpath={.items[*].metadata.name}")
-		streaming := client(ns, name, key, "load", "1000000")
+		streaming := client(ns, name, key, "load", "500")
 		Expect(streaming.Start()).To(Succeed())
 		mustKubectl("", "-n", ns, "delete", "pod", before, "--grace-period=0", "--force")
 		Eventually(ready(ns, name)).Should(HavePrefix("False "))
 		Eventually(ready(ns, name)).Should(HavePrefix("True "))
-		Expect(streaming.Process.Kill()).To(Succeed())
+		Expect(streaming.Process.Signal(syscall.SIGTERM)).To(Succeed())
 		Expect(streaming.Wait()).NotTo(Succeed())
 		after := mustKubectl("", "-n", ns, "get", "pods", "-l", selector, "-o", "jsonpath={.items[*].metadata.name}")
 		Expect(after).NotTo(Equal(before))
