@@ -101,7 +101,9 @@ func TestManyClients(t *testing.T) {
 		})
 	}
 	for e.Stats().GeneratedTokens < 100 {
-		drain(submitEventually(t, e))
+		if _, _, err := drain(submitEventually(t, e)); err != nil {
+			t.Error(err)
+		}
 	}
 	closeEngine(t, e, r)
 	clients.Wait()

@@ -68,7 +68,9 @@ func TestPromptIsFedInChunks(t *testing.T) {
 	r := &fakeRunner{}
 	e := startEngine(t, r, Options{})
 	p := prompt(2*prefillChunk + 5)
-	drain(submit(t, e, Request{Prompt: p, MaxTokens: 2}))
+	if _, _, err := drain(submit(t, e, Request{Prompt: p, MaxTokens: 2})); err != nil {
+		t.Error(err)
+	}
 	closeEngine(t, e, r)
 	want := [][]int32{p[:prefillChunk], p[prefillChunk : 2*prefillChunk], p[2*prefillChunk:], {3}}
 	if diff := cmp.Diff(want, *r.inputs.Load()); diff != "" {
@@ -134,7 +136,9 @@ func TestRequestsRunInOrderAndTheQueueIsBounded(t *testing.T) {
 		}
 		began := time.Now()
 		for i, s := range []*Stream{first, second, third} {
-			drain(s)
+			if _, _, err := drain(s); err != nil {
+				t.Error(err)
+			}
 			if got, want := time.Since(began), time.Duration(3*(i+1))*time.Second; got != want {
 				t.Errorf("request %d ended after %v, want %v", i, got, want)
 			}

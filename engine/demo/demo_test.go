@@ -79,7 +79,7 @@ func TestAnswersAreHarmony(t *testing.T) {
 			t.Run(strconv.Itoa(i), func(t *testing.T) {
 				t.Parallel()
 				random := rand.New(rand.NewPCG(1, uint64(i)))
-				for _, temperature := range []float64{0, 0.7, 1, 1, 1} {
+				for _, temperature := range samples {
 					text := v.text(generate(t, m, prompt, temperature, random))
 					checkHarmony(t, text)
 					answers <- text
@@ -92,8 +92,8 @@ func TestAnswersAreHarmony(t *testing.T) {
 	for text := range answers {
 		different[text] = true
 	}
-	if len(different) < 40 {
-		t.Errorf("only %d different answers, want at least 40", len(different))
+	if want := 8 * len(samples); len(different) < want {
+		t.Errorf("only %d different answers, want at least %d", len(different), want)
 	}
 }
 
@@ -123,10 +123,10 @@ func checkHarmony(t *testing.T, text string) {
 // prompts returns conversations that end where the model's turn begins: plain ones and some of random bytes.
 func prompts(v vocab) [][]int32 {
 	random := rand.New(rand.NewPCG(3, 4))
-	system := "You are ChatGPT. # Valid channels: analysis, commentary, final."
+	system := "# Valid channels: analysis, commentary, final."
 	texts := []string{"Hello", "What is 2 + 2?", "final", "Write a poem about analysis and the final.", "こんにちは", ""}
 	for range 5 {
-		noise := make([]byte, random.IntN(100))
+		noise := make([]byte, random.IntN(40))
 		for i := range noise {
 			noise[i] = byte(random.Uint32())
 		}

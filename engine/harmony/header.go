@@ -3,6 +3,7 @@ package harmony
 import (
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // header is what stands between start and message.
@@ -196,14 +197,16 @@ func (r *headerReader) channelName(word string) int {
 // nameLength returns the length of the name that a word begins with. Names of
 // functions hold more than identifiers: callers use hyphens, dots and colons.
 func nameLength(word string) int {
-	i := strings.IndexFunc(word, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' ||
-			r == '_' || r == '-' || r == '.' || r == ':' || r == '/' || r > 0x7f && r != 0xfffd)
-	})
-	if i < 0 {
-		return len(word)
+	for i, r := range word {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9':
+		case r == '_', r == '-', r == '.', r == ':', r == '/':
+		case r >= utf8.RuneSelf && r != utf8.RuneError:
+		default:
+			return i
+		}
 	}
-	return i
+	return len(word)
 }
 
 // isTool reports whether a name is that of a tool rather than of a person.
@@ -218,9 +221,7 @@ func isBuiltin(name string) bool {
 
 // unfinished reports whether a text may be a header's word that was cut off.
 func unfinished(text string) bool {
-	if strings.HasPrefix("to=", text) || strings.HasPrefix(string(RoleAssistant), text) {
-		return true
-	}
-	isPrefix := func(word string) bool { return strings.HasPrefix(word, text) }
-	return slices.ContainsFunc(channels, isPrefix) || slices.ContainsFunc(contentTypes, isPrefix)
+	begins := func(word string) bool { return strings.HasPrefix(word, text) }
+	return begins("to=") || begins(string(RoleAssistant)) ||
+		slices.ContainsFunc(channels, begins) || slices.ContainsFunc(contentTypes, begins)
 }

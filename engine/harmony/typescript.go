@@ -189,7 +189,8 @@ func writeOneOfProperty(b *strings.Builder, name string, schema *value, variants
 		b.WriteString(indent + " | " + nullable(v, indent+"   "))
 		var comments []string
 		s, ok := v.get("description").str()
-		if ok && !(i == 0 && above) && !(described && s == description) {
+		said := i == 0 && above || described && s == description
+		if ok && !said {
 			comments = append(comments, s)
 		}
 		if s, ok := defaultComment(v); ok {

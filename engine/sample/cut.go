@@ -91,9 +91,8 @@ func quickselect(weights []float32, ids []int32, target float64, mass bool) limi
 	}
 	for len(ids) > 1 {
 		// The middle is a good pivot for equal weights, where ids are in order.
-		pivot := ids[len(ids)/2]
-		ids[len(ids)/2] = ids[len(ids)-1]
-		ids[len(ids)-1] = pivot
+		ids[len(ids)/2], ids[len(ids)-1] = ids[len(ids)-1], ids[len(ids)/2]
+		pivot := ids[len(ids)-1]
 		n, sum := 0, 0.0
 		for i, id := range ids[:len(ids)-1] {
 			if heavier(id, pivot) {

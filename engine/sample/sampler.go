@@ -61,14 +61,11 @@ func (s *Sampler) choose(logits []float32) int32 {
 	}
 	weights := s.weights[:len(logits)]
 	total := soften(weights, logits, top, s.params.Temperature)
-	last := limit{weight: 0, id: int32(len(weights))} // keeps everything
 	if k := s.params.TopK; k > 0 && k < len(weights) {
-		last = s.cut.count(weights, k)
-		total = keep(weights, last)
+		total = keep(weights, s.cut.count(weights, k))
 	}
 	if p := s.params.TopP; p < 1 {
-		last = s.cut.mass(weights, p*total)
-		total = keep(weights, last)
+		total = keep(weights, s.cut.mass(weights, p*total))
 	}
 	if p := s.params.MinP; p > 0 {
 		// The most likely token has weight 1. Rounding down keeps equality in.

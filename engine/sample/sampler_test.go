@@ -8,8 +8,6 @@ import (
 	"testing"
 )
 
-func seed(n uint64) *uint64 { return &n }
-
 var (
 	nan = float32(math.NaN())
 	inf = float32(math.Inf(1))
@@ -112,7 +110,7 @@ func TestSampleFollowsTheDistribution(t *testing.T) {
 			for i := range logits {
 				logits[i] = float32(r.NormFloat64() * 2)
 			}
-			p.Seed = seed(11)
+			p.Seed = new(uint64(11))
 			s := New(p, size)
 			counts := make([]int, size)
 			for range draws {
@@ -182,7 +180,7 @@ func TestEqualSeedsDrawEqually(t *testing.T) {
 		}
 		return ids
 	}
-	p := Params{Temperature: 1, TopP: 1, Seed: seed(5)}
+	p := Params{Temperature: 1, TopP: 1, Seed: new(uint64(5))}
 	s := New(p, 1000)
 	first := draw(s)
 	if slices.Equal(first, draw(s)) {
@@ -192,7 +190,7 @@ func TestEqualSeedsDrawEqually(t *testing.T) {
 	if again := draw(s); !slices.Equal(first, again) {
 		t.Error("the same seed draws differently after Reset")
 	}
-	p.Seed = seed(6)
+	p.Seed = new(uint64(6))
 	if slices.Equal(first, draw(New(p, 1000))) {
 		t.Error("another seed draws the same")
 	}

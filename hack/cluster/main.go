@@ -47,8 +47,7 @@ func main() {
 		return
 	}
 	status := 1
-	var withStatus statusError
-	if errors.As(err, &withStatus) {
+	if withStatus, ok := errors.AsType[statusError](err); ok {
 		status = withStatus.status
 	}
 	if text := err.Error(); text != "" {

@@ -93,10 +93,7 @@ type gom struct {
 		Conditions         []condition `json:"conditions"`
 		URL                string      `json:"url"`
 		Model              string      `json:"model"`
-		APIKeySecret       struct {
-			Name string `json:"name"`
-			Key  string `json:"key"`
-		} `json:"apiKeySecret"`
+		APIKeySecret       string      `json:"apiKeySecret"`
 	} `json:"status"`
 }
 
@@ -125,17 +122,16 @@ func (k kube) model(ctx context.Context, name string) (gom, error) {
 
 // apiKey reads the key that the operator generated for g.
 func (k kube) apiKey(ctx context.Context, g gom) (string, error) {
-	if g.Status.APIKeySecret.Name == "" {
+	if g.Status.APIKeySecret == "" {
 		return "", errors.New("the status names no API-key Secret")
 	}
-	out, err := k.kubectl(ctx, nil, "get", "secret", g.Status.APIKeySecret.Name, "-o",
-		"jsonpath={.data."+strings.ReplaceAll(g.Status.APIKeySecret.Key, ".", `\.`)+"}")
+	out, err := k.kubectl(ctx, nil, "get", "secret", g.Status.APIKeySecret, "-o", "jsonpath={.data.api-key}")
 	if err != nil {
 		return "", err
 	}
 	key, err := base64.StdEncoding.DecodeString(string(out))
 	if err != nil {
-		return "", fmt.Errorf("secret %s: %w", g.Status.APIKeySecret.Name, err)
+		return "", fmt.Errorf("secret %s: %w", g.Status.APIKeySecret, err)
 	}
 	return string(key), nil
 }
