@@ -80,8 +80,8 @@ generate: ## Regenerate deepcopy, CRD, RBAC, the chart's copies and the demo mod
 	$(TOOL) controller-gen object paths=./api/...
 	$(TOOL) controller-gen crd paths=./api/... output:crd:dir=config/crd/bases
 	$(TOOL) controller-gen rbac:roleName=gptoss-operator-manager paths=./controllers/... output:rbac:dir=config/rbac
-	go run ./hack/chart
-	cd hack/demo-model && go run . -out ../../engine/demo/files
+	cp config/crd/bases/gptoss.dev_gptossmodels.yaml config/rbac/role.yaml charts/gptoss-operator/files/
+	cd hack/demo-model && go run . ../../engine/demo/files
 
 .PHONY: verify
 verify: generate lint ## Regenerate, tidy and lint; fail on any difference.

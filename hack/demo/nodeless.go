@@ -21,14 +21,15 @@ import (
 // all of it before it returns.
 func withoutNode(ctx context.Context, p *progress) (err error) {
 	p.step("control plane: starting (the first time builds Kubernetes: 10 to 20 minutes on two cores)")
-	if err := attached(ctx, clusterProgram, "control-plane", "up"); err != nil {
+	kubeconfig, err := controlPlaneUp(ctx)
+	if err != nil {
 		return err
 	}
 	defer func() {
 		stop := context.WithoutCancel(ctx)
 		err = errors.Join(err, attached(stop, clusterProgram, "control-plane", "down"))
 	}()
-	k, err := controlPlane(ctx)
+	k, err := controlPlane(ctx, kubeconfig)
 	if err != nil {
 		return err
 	}
@@ -51,12 +52,19 @@ func withoutNode(ctx context.Context, p *progress) (err error) {
 	return k.serveAndAsk(ctx, p, args)
 }
 
-// controlPlane finds the kubeconfig and the kubectl of the running control plane.
-func controlPlane(ctx context.Context) (kube, error) {
-	kubeconfig, err := output(kube{}.command(ctx, clusterProgram, "control-plane", "kubeconfig"))
+// controlPlaneUp starts the control plane, with its progress on our terminal, and returns the kubeconfig's path.
+func controlPlaneUp(ctx context.Context) (string, error) {
+	cmd := kube{}.command(ctx, clusterProgram, "control-plane", "up")
+	cmd.Stderr = os.Stderr
+	path, err := cmd.Output()
 	if err != nil {
-		return kube{}, err
+		return "", fmt.Errorf("control plane: %w", err)
 	}
+	return strings.TrimSpace(string(path)), nil
+}
+
+// controlPlane finds the kubectl that belongs to the running control plane.
+func controlPlane(ctx context.Context, kubeconfig string) (kube, error) {
 	assets, err := output(kube{}.command(ctx, clusterProgram, "assets"))
 	if err != nil {
 		return kube{}, err
@@ -65,7 +73,7 @@ func controlPlane(ctx context.Context) (kube, error) {
 	path := "PATH=" + bin + string(os.PathListSeparator) + os.Getenv("PATH")
 	return kube{
 		prefix: []string{"env", path},
-		env:    []string{"KUBECONFIG=" + strings.TrimSpace(string(kubeconfig))},
+		env:    []string{"KUBECONFIG=" + kubeconfig},
 	}, nil
 }
 
