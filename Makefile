@@ -52,6 +52,7 @@ build: ## Build gptoss-operator and gptoss-server into bin/.
 .PHONY: test
 test: bin/cluster ## All tests with the race detector, the operator's against a real kube-apiserver.
 	KUBEBUILDER_ASSETS="$$(bin/cluster assets)" go test -race -timeout 20m ./...
+	go test ./engine/demo # the race detector leaves time for a few of its samples only
 	@for m in $(MODULES); do echo "module $$m"; (cd $$m && go test ./...); done
 
 .PHONY: lint
@@ -81,7 +82,7 @@ generate: ## Regenerate deepcopy, CRD, RBAC, the chart's copies and the demo mod
 	$(TOOL) controller-gen crd paths=./api/... output:crd:dir=config/crd/bases
 	$(TOOL) controller-gen rbac:roleName=gptoss-operator-manager paths=./controllers/... output:rbac:dir=config/rbac
 	cp config/crd/bases/gptoss.dev_gptossmodels.yaml config/rbac/role.yaml charts/gptoss-operator/files/
-	cd hack/demo-model && go run . ../../engine/demo/files
+	cd hack/demo-model && go run . -out ../../engine/demo/files
 
 .PHONY: verify
 verify: generate lint ## Regenerate, tidy and lint; fail on any difference.

@@ -11,7 +11,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -49,35 +48,60 @@ func apply[T client.Object](ctx context.Context, r *Reconciler, m *v1alpha1.GptO
 	if err != nil {
 		return live, err
 	}
-	var content map[string]any
-	if found {
-		if content, err = runtime.DefaultUnstructuredConverter.ToUnstructured(live); err != nil {
-			return live, fmt.Errorf("controllers: read %s: %w", what, err)
-		}
-		if inSync(configuration.Object, content, owned(live, FieldManager)) {
-			return live, r.disown(ctx, live)
-		}
-		if anySurplus(configuration.Object, content) {
-			return live, refused("write "+what, r.overwrite(ctx, configuration, content))
-		}
-		// What is applied rests on what was read: a late write of somebody else, such as the autoscaler, must win.
-		configuration.SetResourceVersion(live.GetResourceVersion())
+	if !found {
+		return send(ctx, r, m, desired, configuration, nil)
 	}
-	err = r.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(configuration), client.FieldOwner(FieldManager), client.ForceOwnership)
-	if found && apierrors.IsInvalid(err) {
-		if again := r.overwrite(ctx, configuration, content); errors.Is(again, errAgain) {
-			return live, again
-		}
-	}
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(live)
 	if err != nil {
-		return live, refused("write "+what, err)
+		return live, fmt.Errorf("controllers: read %s: %w", what, err)
 	}
-	log.FromContext(ctx).V(1).Info("applied", "object", what, "created", !found)
-	applied := empty(desired)
+	if inSync(configuration.Object, content, owned(live, FieldManager)) {
+		return live, r.disown(ctx, live)
+	}
+	return send(ctx, r, m, desired, configuration, content)
+}
+
+// send writes a configuration over what is there: content, or nil. What the API server refuses as invalid is not sent
+// again before rejectedRetry has passed, however often the steps run meanwhile.
+func send[T client.Object](ctx context.Context, r *Reconciler, m *v1alpha1.GptOssModel, desired T, configuration *unstructured.Unstructured, content map[string]any) (T, error) {
+	what, applied := describe(desired), empty(desired)
+	hash, err := digest(m, configuration, content != nil)
+	if err != nil {
+		return applied, err
+	}
+	if err := r.rejected.recall(client.ObjectKeyFromObject(m), hash); err != nil {
+		return applied, err
+	}
+	if err := r.put(ctx, configuration, content); err != nil {
+		err = refused("write "+what, err)
+		r.rejected.note(client.ObjectKeyFromObject(m), hash, err)
+		return applied, err
+	}
+	r.rejected.forget(client.ObjectKeyFromObject(m))
+	log.FromContext(ctx).V(1).Info("applied", "object", what, "created", content == nil)
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(configuration.Object, applied); err != nil {
-		return live, fmt.Errorf("controllers: read back %s: %w", what, err)
+		return applied, fmt.Errorf("controllers: read back %s: %w", what, err)
 	}
 	return applied, nil
+}
+
+// put applies the configuration, or overwrites where an apply cannot lead to what is wanted.
+func (r *Reconciler) put(ctx context.Context, configuration *unstructured.Unstructured, content map[string]any) error {
+	if content != nil {
+		if anySurplus(configuration.Object, content) {
+			return r.overwrite(ctx, configuration, content)
+		}
+		// What is applied rests on what was read: a late write of somebody else, such as the autoscaler, must win.
+		version, _, _ := unstructured.NestedString(content, "metadata", "resourceVersion")
+		configuration.SetResourceVersion(version)
+	}
+	err := r.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(configuration), client.FieldOwner(FieldManager), client.ForceOwnership)
+	if content != nil && apierrors.IsInvalid(err) {
+		if again := r.overwrite(ctx, configuration, content); errors.Is(again, errAgain) {
+			return again
+		}
+	}
+	return err
 }
 
 // overwrite puts desired over an object whose lists hold items of others, which an apply can only add to: a port that
@@ -115,7 +139,7 @@ func (r *Reconciler) remove(ctx context.Context, m *v1alpha1.GptOssModel, obj cl
 	if err != nil {
 		return fmt.Errorf("controllers: read %s: %w", describe(obj), err)
 	}
-	err = r.Client.Delete(ctx, obj, client.Preconditions{UID: ptr.To(obj.GetUID())})
+	err = r.Client.Delete(ctx, obj, client.Preconditions{UID: new(obj.GetUID())})
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("controllers: delete %s: %w", describe(obj), err)
 	}

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"encoding/json"
+	"maps"
 	"reflect"
 	"strings"
 
@@ -172,10 +173,7 @@ func anySurplus(desired, live map[string]any) bool {
 
 // overlay returns live with everything in desired put over it: maps are merged, values and lists, but of owners, replaced.
 func overlay(desired, live map[string]any) map[string]any {
-	out := make(map[string]any, len(live))
-	for name, value := range live {
-		out[name] = value
-	}
+	out := maps.Clone(live)
 	for name, want := range desired {
 		wantMap, isMap := want.(map[string]any)
 		haveMap, liveIsMap := live[name].(map[string]any)

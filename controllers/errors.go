@@ -1,11 +1,16 @@
 package controllers
 
 import (
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/gptoss/gptoss-operator/api/v1alpha1"
 )
@@ -44,4 +49,57 @@ func refused(what string, err error) error {
 		return &stall{reason: v1alpha1.ReasonApplyRejected, message: fmt.Sprintf("%s: %v", what, err), retry: rejectedRetry}
 	}
 	return fmt.Errorf("controllers: %s: %w", what, err)
+}
+
+// rejections remembers, for each model, the write that the API server refused last. The steps run for many reasons; a
+// write that was refused a moment ago would only be refused again. The zero value is ready for use.
+type rejections struct {
+	mu   sync.Mutex
+	last map[types.NamespacedName]rejection
+}
+
+type rejection struct {
+	digest [sha256.Size]byte
+	err    error
+	until  time.Time
+}
+
+// digest tells writes apart: the same configuration for an object that was deleted meanwhile is another write.
+func digest(m *v1alpha1.GptOssModel, configuration *unstructured.Unstructured, exists bool) ([sha256.Size]byte, error) {
+	text, err := json.Marshal([]any{m.UID, exists, configuration.Object})
+	if err != nil {
+		return [sha256.Size]byte{}, fmt.Errorf("controllers: digest: %w", err)
+	}
+	return sha256.Sum256(text), nil
+}
+
+// recall returns the answer to the same write if it is recent enough, or nil.
+func (r *rejections) recall(model types.NamespacedName, digest [sha256.Size]byte) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if last, ok := r.last[model]; ok && last.digest == digest && time.Now().Before(last.until) {
+		return last.err
+	}
+	return nil
+}
+
+// note remembers an answer if it is a refusal.
+func (r *rejections) note(model types.NamespacedName, digest [sha256.Size]byte, err error) {
+	var s *stall
+	if !errors.As(err, &s) {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.last == nil {
+		r.last = map[types.NamespacedName]rejection{}
+	}
+	r.last[model] = rejection{digest: digest, err: err, until: time.Now().Add(s.retry)}
+}
+
+// forget drops what is remembered of a model that is gone or whose write succeeded.
+func (r *rejections) forget(model types.NamespacedName) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.last, model)
 }

@@ -10,6 +10,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/gptoss/gptoss-operator/api/v1alpha1"
 )
 
 var _ = Describe("what the user must fix", func() {
@@ -63,6 +65,13 @@ var _ = Describe("what the user must fix", func() {
 		m := newModel(newNamespace(ctx), `{model: {source: {demo: {}}}, resources: {requests: {memory: 2Gi}, limits: {memory: 1Gi}}}`)
 		Expect(k8s.Create(ctx, m)).To(Succeed())
 		eventuallyCondition(ctx, m, "Stalled").Should(beReason("True", "ApplyRejected", ContainSubstring("must be less than or equal to memory limit")))
+		Eventually(func(g Gomega) {
+			n := len(writes.in(m.Namespace))
+			g.Consistently(func() int { return len(writes.in(m.Namespace)) }, 3*resync, resync/4).Should(Equal(n), "refused once is enough for a while")
+		}).Should(Succeed())
+		edit(ctx, m, m, func(m *v1alpha1.GptOssModel) { m.Spec.Resources = nil })
+		get(ctx, m, &appsv1.Deployment{})
+		eventuallyCondition(ctx, m, "Stalled").Should(BeZero())
 	})
 })
 

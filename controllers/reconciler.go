@@ -33,6 +33,7 @@ type Reconciler struct {
 	ServerImage string
 
 	monitors *optionalAPI // the Prometheus operator's ServiceMonitor
+	rejected rejections
 }
 
 // pass is one run of the steps for one object.
@@ -49,6 +50,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	m := &v1alpha1.GptOssModel{}
 	if err := r.Client.Get(ctx, req.NamespacedName, m); err != nil {
 		if client.IgnoreNotFound(err) == nil {
+			r.rejected.forget(req.NamespacedName)
 			return ctrl.Result{}, nil
 		}
 		return ctrl.Result{}, fmt.Errorf("controllers: read GptOssModel: %w", err)

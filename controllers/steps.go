@@ -11,7 +11,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gptoss/gptoss-operator/api/v1alpha1"
@@ -102,14 +101,14 @@ func (r *Reconciler) workload(ctx context.Context, p *pass) error {
 // write. Neither this nor a stale cache can undo such a write: apply names the version that it read.
 func replicas(m *v1alpha1.GptOssModel, live *appsv1.Deployment) *int32 {
 	if m.Spec.Autoscaling == nil {
-		return ptr.To(m.FixedReplicas())
+		return new(m.FixedReplicas())
 	}
 	minReplicas, _, _ := m.Spec.Autoscaling.Bounds()
 	switch {
 	case live == nil || live.Spec.Replicas == nil:
-		return ptr.To(minReplicas)
+		return new(minReplicas)
 	case *live.Spec.Replicas == 0:
-		return ptr.To(minReplicas) // an autoscaler takes 0 for "paused" and would never act
+		return new(minReplicas) // an autoscaler takes 0 for "paused" and would never act
 	case owns(live, FieldManager, "spec", "replicas"):
 		return live.Spec.Replicas
 	}

@@ -120,13 +120,13 @@ func (w *writeLog) wrap(next http.RoundTripper) http.RoundTripper {
 	})
 }
 
-// in returns the writes to a namespace so far.
+// in returns the writes to a namespace so far, or to all of them for "".
 func (w *writeLog) in(namespace string) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var out []string
 	for _, line := range w.list {
-		if strings.Contains(line+"/", "/namespaces/"+namespace+"/") {
+		if namespace == "" || strings.Contains(line+"/", "/namespaces/"+namespace+"/") {
 			out = append(out, line)
 		}
 	}

@@ -50,18 +50,18 @@ func Deployment(m *v1alpha1.GptOssModel, image string) (*appsv1.Deployment, erro
 			Selector:                &metav1.LabelSelector{MatchLabels: SelectorLabels(m)},
 			Template:                template,
 			RevisionHistoryLimit:    ptr.To[int32](3),
-			ProgressDeadlineSeconds: ptr.To(int32(seconds(startTime(m) + pullMargin))),
+			ProgressDeadlineSeconds: new(int32(seconds(startTime(m) + pullMargin))),
 			Strategy: appsv1.DeploymentStrategy{
 				Type: appsv1.RollingUpdateDeploymentStrategyType,
 				RollingUpdate: &appsv1.RollingUpdateDeployment{
-					MaxUnavailable: ptr.To(intstr.FromInt32(0)),
-					MaxSurge:       ptr.To(intstr.FromInt32(1)),
+					MaxUnavailable: new(intstr.FromInt32(0)),
+					MaxSurge:       new(intstr.FromInt32(1)),
 				},
 			},
 		},
 	}
 	if m.Spec.Autoscaling == nil {
-		d.Spec.Replicas = ptr.To(m.FixedReplicas())
+		d.Spec.Replicas = new(m.FixedReplicas())
 	}
 	return d, nil
 }
@@ -77,11 +77,11 @@ func podTemplate(m *v1alpha1.GptOssModel, o options.Options, image string) (core
 	template := corev1.PodTemplateSpec{
 		ObjectMeta: metav1.ObjectMeta{Labels: Labels(m)},
 		Spec: corev1.PodSpec{
-			AutomountServiceAccountToken:  ptr.To(false),
-			EnableServiceLinks:            ptr.To(false),
+			AutomountServiceAccountToken:  new(false),
+			EnableServiceLinks:            new(false),
 			TerminationGracePeriodSeconds: ptr.To(seconds(endpointDelay + o.ShutdownGrace + exitMargin)),
 			SecurityContext: &corev1.PodSecurityContext{
-				RunAsNonRoot:   ptr.To(true),
+				RunAsNonRoot:   new(true),
 				SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 			},
 			Containers: []corev1.Container{container(m, o, image)},
@@ -130,9 +130,9 @@ func container(m *v1alpha1.GptOssModel, o options.Options, image string) corev1.
 		TerminationMessagePath:   o.TerminationLog,
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
 		SecurityContext: &corev1.SecurityContext{
-			AllowPrivilegeEscalation: ptr.To(false),
-			ReadOnlyRootFilesystem:   ptr.To(true),
-			RunAsNonRoot:             ptr.To(true),
+			AllowPrivilegeEscalation: new(false),
+			ReadOnlyRootFilesystem:   new(true),
+			RunAsNonRoot:             new(true),
 			Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
 			SeccompProfile:           &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 		},

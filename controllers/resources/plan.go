@@ -1,6 +1,7 @@
 package resources
 
 import (
+	"maps"
 	"path"
 	"time"
 
@@ -94,9 +95,7 @@ func containerResources(m *v1alpha1.GptOssModel) corev1.ResourceRequirements {
 			requests[name] = limit // a request above the limit would be refused
 		}
 	}
-	for name, request := range m.Spec.Resources.Requests {
-		requests[name] = request
-	}
+	maps.Copy(requests, m.Spec.Resources.Requests)
 	return corev1.ResourceRequirements{Requests: requests, Limits: m.Spec.Resources.Limits}
 }
 

@@ -51,7 +51,7 @@ func rules(r *v1alpha1.ScalingRules) *autoscalingv2.HPAScalingRules {
 	}
 	out := &autoscalingv2.HPAScalingRules{StabilizationWindowSeconds: r.StabilizationWindowSeconds}
 	if r.SelectPolicy != "" {
-		out.SelectPolicy = ptr.To(autoscalingv2.ScalingPolicySelect(r.SelectPolicy))
+		out.SelectPolicy = new(autoscalingv2.ScalingPolicySelect(r.SelectPolicy))
 	}
 	for _, p := range r.Policies {
 		out.Policies = append(out.Policies, autoscalingv2.HPAScalingPolicy{

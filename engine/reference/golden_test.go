@@ -4,9 +4,12 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -50,56 +53,71 @@ func (g golden) rows(t *testing.T, vocab int) [][]float32 {
 }
 
 func TestAgreesWithOfficialImplementations(t *testing.T) {
-	files, err := filepath.Glob("testdata/*/*.json")
+	folders, err := filepath.Glob("testdata/*")
 	if err != nil {
 		t.Fatal(err)
 	}
-	compared := 0
-	for _, file := range files {
-		if filepath.Base(file) == "config.json" {
-			continue
+	recordings := 0
+	for _, folder := range folders {
+		var all []golden
+		for _, name := range []string{"transformers.json", "openai.json"} {
+			if g, ok := readGolden(t, filepath.Join(folder, name)); ok {
+				all = append(all, g)
+			}
 		}
-		compared++
-		t.Run(file, func(t *testing.T) {
+		recordings += len(all)
+		t.Run(filepath.Base(folder), func(t *testing.T) {
 			t.Parallel()
-			compare(t, file)
+			compare(t, open(t, folder), all)
 		})
 	}
-	if compared < 15 {
-		t.Errorf("compared with %d recordings, want 15: 8 of transformers and 7 of OpenAI", compared)
+	if recordings != 15 {
+		t.Errorf("found %d recordings, want 15: 8 of transformers and 7 of OpenAI", recordings)
 	}
 }
 
-func compare(t *testing.T, file string) {
+func readGolden(t *testing.T, file string) (golden, bool) {
+	t.Helper()
 	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
+	if errors.Is(err, fs.ErrNotExist) {
+		return golden{}, false
 	}
 	var g golden
-	if err := json.Unmarshal(data, &g); err != nil {
+	if err := errors.Join(err, json.Unmarshal(data, &g)); err != nil {
 		t.Fatal(err)
 	}
-	m := open(t, filepath.Dir(file))
-	vocab := m.checkpoint.Config.VocabSize
+	return g, true
+}
 
-	s := m.NewSequence(len(g.Tokens) + len(g.Greedy))
-	logits, err := s.Forward(g.Tokens)
+// compare runs the model once on what all implementations were given.
+func compare(t *testing.T, m *Model, all []golden) {
+	if len(all) == 0 {
+		t.Fatal("no recording")
+	}
+	tokens, steps := all[0].Tokens, len(all[0].Greedy)
+	s := m.NewSequence(len(tokens) + steps)
+	logits, err := s.Forward(tokens)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var worstRow, worstElement float64
-	for i, want := range g.rows(t, vocab) {
-		row, element := relativeErrors(logits[g.Positions[i]], want)
-		if row > maxRowError || element > maxElementError {
-			t.Errorf("position %d: row error %.2g, element error %.2g, want at most %g and %g",
-				g.Positions[i], row, element, maxRowError, maxElementError)
+	decoded := continueGreedily(t, s, logits[len(logits)-1], steps)
+	for _, g := range all {
+		if !slices.Equal(g.Tokens, tokens) {
+			t.Fatalf("%s was given other tokens", g.Implementation)
 		}
-		worstRow, worstElement = max(worstRow, row), max(worstElement, element)
-	}
-	t.Logf("%s: row error %.2g, element error %.2g", g.Implementation, worstRow, worstElement)
-
-	if diff := cmp.Diff(g.Greedy, continueGreedily(t, s, logits[len(logits)-1], len(g.Greedy))); diff != "" {
-		t.Errorf("greedy tokens (-want +got):\n%s", diff)
+		var worstRow, worstElement float64
+		for i, want := range g.rows(t, m.checkpoint.Config.VocabSize) {
+			row, element := relativeErrors(logits[g.Positions[i]], want)
+			if row > maxRowError || element > maxElementError {
+				t.Errorf("%s, position %d: row error %.2g, element error %.2g, want at most %g and %g",
+					g.Implementation, g.Positions[i], row, element, maxRowError, maxElementError)
+			}
+			worstRow, worstElement = max(worstRow, row), max(worstElement, element)
+		}
+		t.Logf("%s: row error %.2g, element error %.2g", g.Implementation, worstRow, worstElement)
+		if diff := cmp.Diff(g.Greedy, decoded); diff != "" {
+			t.Errorf("%s: greedy tokens (-want +got):\n%s", g.Implementation, diff)
+		}
 	}
 }
 

@@ -156,8 +156,7 @@ func describeOpen(name string, err error) error {
 
 // reason takes the operation and the path off an error that is about to name the file itself.
 func reason(err error) error {
-	var path *fs.PathError
-	if errors.As(err, &path) {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		return path.Err
 	}
 	return err

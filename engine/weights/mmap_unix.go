@@ -25,7 +25,7 @@ func mapFile(dir, name string) (mapped, error) {
 	if err != nil {
 		return mapped{}, describeOpen(name, err)
 	}
-	defer f.Close() //nolint:errcheck // the mapping outlives the descriptor
+	defer f.Close() // the mapping outlives the descriptor
 	if info, err = f.Stat(); err != nil {
 		return mapped{}, describeOpen(name, err)
 	}

@@ -109,7 +109,7 @@ func TestParseHeaderTakes(t *testing.T) {
 
 // FuzzSafetensorsHeader checks that an accepted header tiles the file exactly.
 func FuzzSafetensorsHeader(f *testing.F) {
-	f.Add(pack(tinyTensors()))
+	f.Add(pack(tinyTensors()[:1]))
 	f.Add(frame("{}", nil))
 	f.Add(frame(`{"a":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]},"b":{"dtype":"U8","shape":[1],"data_offsets":[8,9]}} `, make([]byte, 9)))
 	f.Add(frame(`{"a":{"dtype":"U8","shape":[9223372036854775807,2,4],"data_offsets":[0,8]}}`, make([]byte, 8)))

@@ -4,12 +4,13 @@
 // hand-written table of which token may follow which (talk.go), woven into the embedding and lm_head, and two attention
 // heads that see what a table of neighbours cannot (network.go). The same source gives the same bytes on every run.
 //
-//	go run . ../../engine/demo/files
+//	go run . -out ../../engine/demo/files
 package main
 
 import (
 	"bytes"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -20,11 +21,13 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: demo-model FOLDER")
+	out := flag.String("out", "", "folder to write to")
+	flag.Parse()
+	if *out == "" || flag.NArg() > 0 {
+		flag.Usage()
 		os.Exit(2)
 	}
-	if err := write(os.Args[1]); err != nil {
+	if err := write(*out); err != nil {
 		fmt.Fprintln(os.Stderr, "demo-model:", err)
 		os.Exit(1)
 	}

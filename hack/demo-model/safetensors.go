@@ -21,7 +21,7 @@ const (
 func (n *network) tensors() ([]byte, error) {
 	var data []byte
 	header := object{{"__metadata__", map[string]string{"format": "pt"}}}
-	for _, t := range n.Config.Tensors() {
+	for _, t := range n.Tensors() {
 		content, err := n.content(t)
 		if err != nil {
 			return nil, err

@@ -99,7 +99,7 @@ type table struct {
 // pieces returns what the tokenizer learns from. The talk weighs so much that each of its words becomes one token.
 func pieces() map[string]int {
 	weights := map[string]int{}
-	for _, w := range strings.Fields(background) {
+	for w := range strings.FieldsSeq(background) {
 		weights[w]++
 		weights[" "+w]++
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 
 	. "github.com/onsi/gomega"
@@ -76,6 +77,26 @@ func apiKey(namespace, name string) string {
 	key, err := base64.StdEncoding.DecodeString(encoded)
 	Expect(err).NotTo(HaveOccurred())
 	return string(key)
+}
+
+// operatorWrites counts the operator's writes in the API server's audit log,
+// which holds the writing verbs. Renewing the leader's lease is not counted: it
+// is how the second replica knows that the first one lives.
+func operatorWrites() int {
+	log, err := os.ReadFile(filepath.Join(os.Getenv("GPTOSS_CACHE"), "cluster", "audit.log"))
+	ExpectWithOffset(1, err).NotTo(HaveOccurred())
+	n := 0
+	for line := range strings.Lines(string(log)) {
+		var event struct {
+			User      struct{ Username string }
+			ObjectRef struct{ Resource string }
+		}
+		if json.Unmarshal([]byte(line), &event) == nil && event.User.Username == "system:serviceaccount:gptoss-system:gptoss-operator" &&
+			event.ObjectRef.Resource != "leases" {
+			n++
+		}
+	}
+	return n
 }
 
 // answer is the JSON line that the OpenAI client prints.

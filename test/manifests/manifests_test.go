@@ -25,7 +25,7 @@ type object = map[string]any
 func parse(t *testing.T, stream []byte) map[string]object {
 	t.Helper()
 	objects := map[string]object{}
-	for _, doc := range strings.Split("\n"+string(stream), "\n---") {
+	for doc := range strings.SplitSeq("\n"+string(stream), "\n---") {
 		var o object
 		if err := yaml.Unmarshal([]byte(doc), &o); err != nil {
 			t.Fatalf("%v in\n%s", err, doc)
