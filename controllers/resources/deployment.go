@@ -79,7 +79,7 @@ func podTemplate(m *v1alpha1.GptOssModel, o options.Options, image string) (core
 		Spec: corev1.PodSpec{
 			AutomountServiceAccountToken:  new(false),
 			EnableServiceLinks:            new(false),
-			TerminationGracePeriodSeconds: ptr.To(seconds(endpointDelay + o.ShutdownGrace + exitMargin)),
+			TerminationGracePeriodSeconds: new(seconds(endpointDelay + o.ShutdownGrace + exitMargin)),
 			SecurityContext: &corev1.PodSecurityContext{
 				RunAsNonRoot:   new(true),
 				SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},

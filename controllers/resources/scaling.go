@@ -21,7 +21,7 @@ func HorizontalPodAutoscaler(m *v1alpha1.GptOssModel) *autoscalingv2.HorizontalP
 		ObjectMeta: objectMeta(m, m.Name),
 		Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
 			ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: m.Name},
-			MinReplicas:    ptr.To(minReplicas),
+			MinReplicas:    new(minReplicas),
 			MaxReplicas:    maxReplicas,
 			Metrics: []autoscalingv2.MetricSpec{{
 				Type: autoscalingv2.PodsMetricSourceType,
