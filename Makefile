@@ -123,7 +123,7 @@ undeploy: ## Remove CRD and operator.
 	$(KUBECTL) delete -k config/default --ignore-not-found
 
 .PHONY: e2e
-e2e: build images bin/demo ## End-to-end tests on the local Kubernetes, with the openai npm client.
+e2e: build bin/cluster bin/demo ## End-to-end tests on the local Kubernetes, with the openai npm client.
 	go test -tags e2e -count 1 -timeout 25m -v ./test/e2e/...
 
 ##@ Release

@@ -44,7 +44,7 @@ func (s *Server) routes() http.Handler {
 func (s *Server) guard(next handler) handler {
 	return s.authenticated(func(w http.ResponseWriter, r *http.Request) error {
 		if s.draining.Load() {
-			return unavailable(openai.CodeShuttingDown, "The server is shutting down; send the request again.")
+			return errShutdown
 		}
 		if s.model.Load() == nil {
 			return unavailable(openai.CodeModelNotLoaded, "The model is not loaded yet; try again in a moment.")
