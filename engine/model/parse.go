@@ -127,11 +127,7 @@ func (f *configFile) sizes() (Config, error) {
 		RMSNormEps:  valueOr(f.RMSNormEps, 1e-5),
 		SwiGLULimit: valueOr(f.SwiGLULimit, 7),
 	}
-	required := []struct {
-		field string
-		value *int
-		to    *int
-	}{
+	err := require([]required{
 		{"vocab_size", f.VocabSize, &c.VocabSize},
 		{"hidden_size", f.HiddenSize, &c.HiddenSize},
 		{"intermediate_size", f.IntermediateSize, &c.IntermediateSize},
@@ -143,14 +139,25 @@ func (f *configFile) sizes() (Config, error) {
 		{"num_experts_per_tok", f.ActiveExperts, &c.ActiveExperts},
 		{"sliding_window", f.SlidingWindow, &c.SlidingWindow},
 		{"max_position_embeddings", f.MaxContext, &c.MaxContext},
-	}
-	for _, r := range required {
+	})
+	return c, err
+}
+
+// required is a number that a file must have.
+type required struct {
+	field string
+	value *int
+	to    *int
+}
+
+func require(fields []required) error {
+	for _, r := range fields {
 		if r.value == nil {
-			return Config{}, fmt.Errorf("field %q is missing, want a number", r.field)
+			return fmt.Errorf("field %q is missing, want a number", r.field)
 		}
 		*r.to = *r.value
 	}
-	return c, nil
+	return nil
 }
 
 // rope reads either form of the rotary parameters; rope_parameters, the newer one, wins.

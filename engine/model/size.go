@@ -60,6 +60,12 @@ func (c Config) Memory(contextLength, sequences int) Memory {
 		KVCache: saturatingMul(n, c.sequenceKV(contextLength)),
 		Working: saturatingAdd(c.stepBytes(contextLength), saturatingMul(n, 4*int64(c.VocabSize))),
 	}
+	return m.WithWeights(m.Weights)
+}
+
+// WithWeights returns the same plan for a checkpoint that keeps its weights in so many bytes, in other types than usual.
+func (m Memory) WithWeights(bytes int64) Memory {
+	m.Weights = bytes
 	m.Total = saturatingAdd(m.Weights, saturatingAdd(m.KVCache, m.Working))
 	return m
 }

@@ -5,12 +5,14 @@ import "fmt"
 // DType is an element type by its safetensors name.
 type DType string
 
-// The element types that checkpoints of gpt-oss use.
+// The element types that checkpoints of gpt-oss use. The last two come in blocks of 32 and in GGUF files only.
 const (
-	BF16 DType = "BF16"
-	F16  DType = "F16"
-	F32  DType = "F32"
-	U8   DType = "U8" // MXFP4 blocks and scales
+	BF16  DType = "BF16"
+	F16   DType = "F16"
+	F32   DType = "F32"
+	U8    DType = "U8"    // MXFP4 blocks and scales, in tensors of their own
+	Q8_0  DType = "Q8_0"  // 34 bytes: a binary16 scale, then 32 signed bytes
+	MXFP4 DType = "MXFP4" // 17 bytes: an E8M0 scale, then 16 bytes, byte j with elements j (low nibble) and j+16
 )
 
 // Tensor is one tensor that a checkpoint must hold. Where DType is BF16, F16 and F32 serve as well.

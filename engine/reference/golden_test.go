@@ -11,10 +11,20 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gptoss/gptoss-operator/engine/weights"
+	"github.com/gptoss/gptoss-operator/engine/weights/weightstest"
+)
+
+// safetensors is the layout that the cases are recorded in.
+const safetensors = "safetensors"
+
+const (
+	wantRecordings = 23 // of transformers and of OpenAI
+	wantRuns       = 32 // the rounded ramp fits into one layout, the file of ggml is one, the other cases fit into three
 )
 
 // The agreement asked for: over a whole row of logits, |got−want| relative to the row's largest magnitude, and for each
@@ -52,12 +62,13 @@ func (g golden) rows(t *testing.T, vocab int) [][]float32 {
 	return rows
 }
 
+// TestAgreesWithOfficialImplementations reads every recorded configuration through every layout that can express it.
 func TestAgreesWithOfficialImplementations(t *testing.T) {
 	folders, err := filepath.Glob("testdata/*")
 	if err != nil {
 		t.Fatal(err)
 	}
-	recordings := 0
+	recordings, runs := 0, 0
 	for _, folder := range folders {
 		var all []golden
 		for _, name := range []string{"transformers.json", "openai.json"} {
@@ -66,13 +77,19 @@ func TestAgreesWithOfficialImplementations(t *testing.T) {
 			}
 		}
 		recordings += len(all)
-		t.Run(filepath.Base(folder), func(t *testing.T) {
-			t.Parallel()
-			compare(t, open(t, folder), all)
-		})
+		for layout, m := range openLayouts(t, folder) {
+			runs++
+			t.Run(filepath.Base(folder)+" from "+layout, func(t *testing.T) {
+				t.Parallel()
+				if layout != safetensors && len(all) > 0 && len(all[0].Tokens) > longTexts {
+					t.Skip("too slow with the race detector")
+				}
+				compare(t, m, all)
+			})
+		}
 	}
-	if recordings != 15 {
-		t.Errorf("found %d recordings, want 15: 8 of transformers and 7 of OpenAI", recordings)
+	if recordings != wantRecordings || runs != wantRuns {
+		t.Errorf("found %d recordings and made %d runs, want %d and %d", recordings, runs, wantRecordings, wantRuns)
 	}
 }
 
@@ -161,9 +178,42 @@ func continueGreedily(t *testing.T, s *Sequence, logits []float32, n int) []int3
 	return tokens
 }
 
-func open(t *testing.T, dir string) *Model {
+// openLayouts opens a case from its folder and, rewritten in memory, in the other two layouts.
+func openLayouts(t *testing.T, folder string) map[string]*Model {
 	t.Helper()
-	c, err := weights.OpenDir(dir)
+	if _, err := os.Stat(filepath.Join(folder, "model.safetensors")); err != nil {
+		return map[string]*Model{"GGUF by its own library": open(t, folder)}
+	}
+	models := map[string]*Model{safetensors: open(t, folder)}
+	config := models[safetensors].checkpoint.Config
+	if config.YaRNTruncate {
+		return models // the other two layouts cannot say that the ramp is rounded
+	}
+	file, err := os.ReadFile(filepath.Join(folder, "model.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tensors := weightstest.ReadSafetensors(file)
+	original := fstest.MapFS{}
+	for name, data := range weightstest.Original(config, tensors) {
+		original["original/"+name] = &fstest.MapFile{Data: data}
+	}
+	for layout, files := range map[string]fs.FS{
+		"original": original,
+		"GGUF":     fstest.MapFS{"model.gguf": &fstest.MapFile{Data: weightstest.GGUF(config, tensors)}},
+	} {
+		c, err := weights.OpenFS(files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		models[layout] = New(c)
+	}
+	return models
+}
+
+func open(t *testing.T, path string) *Model {
+	t.Helper()
+	c, err := weights.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}

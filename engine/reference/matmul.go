@@ -38,12 +38,12 @@ func matmul(w weights.Matrix, x [][]float32) [][]float32 {
 
 // expertLinear returns W·x + b of one expert: [in] → [out].
 func expertLinear(l weights.Experts, expert int, x []float32) []float32 {
-	y := make([]float32, l.Weight.Rows)
+	y := make([]float32, l.Rows())
 	l.Bias.Row(expert, y)
-	parallelRows(l.Weight.Rows, l.Weight.Cols, func(first, last int) {
-		row := make([]float32, l.Weight.Cols)
+	parallelRows(l.Rows(), l.Cols(), func(first, last int) {
+		row := make([]float32, l.Cols())
 		for r := first; r < last; r++ {
-			l.Weight.Row(expert, r, row)
+			l.Row(expert, r, row)
 			y[r] += dot(row, x)
 		}
 	})

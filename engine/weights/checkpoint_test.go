@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gptoss/gptoss-operator/engine/model"
+	"github.com/gptoss/gptoss-operator/engine/weights/weightstest"
 )
 
 func TestOpen(t *testing.T) {
@@ -65,13 +66,13 @@ func checkTensors(t *testing.T, c *Checkpoint) {
 func TestOpenTakesWiderFloats(t *testing.T) {
 	tensors := tinyTensors()
 	for i, tt := range tensors {
-		if tt.name == model.FinalNormName {
-			tensors[i].dtype = model.F32
-			tensors[i].data = slices.Repeat([]byte{0, 0, 0x80, 0x3f}, 64)
+		if tt.Name == model.FinalNormName {
+			tensors[i].DType = model.F32
+			tensors[i].Data = slices.Repeat([]byte{0, 0, 0x80, 0x3f}, 64)
 		}
-		if tt.name == model.LMHeadName {
-			tensors[i].dtype = model.F16
-			tensors[i].data = slices.Repeat([]byte{0, 0x3c}, 5*64)
+		if tt.Name == model.LMHeadName {
+			tensors[i].DType = model.F16
+			tensors[i].Data = slices.Repeat([]byte{0, 0x3c}, 5*64)
 		}
 	}
 	c, err := openBoth(t, single(tensors))
@@ -89,38 +90,42 @@ func TestOpenTakesWiderFloats(t *testing.T) {
 func change(name string, f func(*tensor)) []tensor {
 	tensors := tinyTensors()
 	for i := range tensors {
-		if tensors[i].name == name {
+		if tensors[i].Name == name {
 			f(&tensors[i])
 		}
 	}
 	return tensors
 }
 
+func scalar(name string) tensor {
+	return tensor{Name: name, DType: model.BF16, Shape: []int{1}, Data: []byte{0, 0}}
+}
+
 func without(name string) []tensor {
-	return slices.DeleteFunc(tinyTensors(), func(t tensor) bool { return t.name == name })
+	return slices.DeleteFunc(tinyTensors(), func(t tensor) bool { return t.Name == name })
 }
 
 func TestOpenRefusesTensorsThatConfigDenies(t *testing.T) {
 	const query, blocks = "model.layers.0.self_attn.q_proj.weight", "model.layers.0.mlp.experts.down_proj_blocks"
-	dequantised := append(without(blocks), tensor{"model.layers.0.mlp.experts.down_proj", model.BF16, []int{1}, []byte{0, 0}})
+	dequantised := append(without(blocks), scalar("model.layers.0.mlp.experts.down_proj"))
 	tests := map[string]struct {
 		tensors []tensor
 		want    string
 	}{
 		"a wrong shape": {
-			change(query, func(t *tensor) { t.shape = []int{64, 32} }),
+			change(query, func(t *tensor) { t.Shape = []int{64, 32} }),
 			`model.safetensors: tensor "` + query + `": shape [64 32], want [32 64] from config.json`,
 		},
 		"a wrong rank": {
-			change(query, func(t *tensor) { t.shape = []int{32 * 64} }),
+			change(query, func(t *tensor) { t.Shape = []int{32 * 64} }),
 			`model.safetensors: tensor "` + query + `": shape [2048], want [32 64] from config.json`,
 		},
 		"a wrong type": {
-			change(query, func(t *tensor) { t.dtype = "I16" }),
+			change(query, func(t *tensor) { t.DType = "I16" }),
 			`model.safetensors: tensor "` + query + `": type I16, want BF16`,
 		},
 		"floats instead of blocks": {
-			change(blocks, func(t *tensor) { t.dtype, t.data = model.BF16, append(t.data, t.data...) }),
+			change(blocks, func(t *tensor) { t.DType, t.Data = model.BF16, append(t.Data, t.Data...) }),
 			`model.safetensors: tensor "` + blocks + `": type BF16, want U8`,
 		},
 		"a missing tensor": {
@@ -132,7 +137,7 @@ func TestOpenRefusesTensorsThatConfigDenies(t *testing.T) {
 			`model.safetensors: tensor "model.layers.0.mlp.experts.down_proj": experts in BF16, want MXFP4`,
 		},
 		"more layers than said": {
-			append(tinyTensors(), tensor{"model.layers.1.self_attn.sinks", model.BF16, []int{1}, []byte{0, 0}}),
+			append(tinyTensors(), scalar("model.layers.1.self_attn.sinks")),
 			`model.safetensors: tensor "model.layers.1.*": layer 1, want layers 0 to 0 from config.json`,
 		},
 	}
@@ -167,10 +172,10 @@ func TestOpenRefusesFolders(t *testing.T) {
 		"a huge config":           {with(single(tinyTensors()), configName, make([]byte, maxSmallBytes+1)), "config.json: longer than"},
 		"no weights":              {withoutFile(single(tinyTensors()), singleName), "model.safetensors: missing, want it or model.safetensors.index.json"},
 		"empty weights":           {with(single(tinyTensors()), singleName, nil), "model.safetensors: 0 bytes long"},
-		"a truncated file":        {with(single(tinyTensors()), singleName, pack(tinyTensors())[:5000]), "model.safetensors: tensor"},
+		"a truncated file":        {with(single(tinyTensors()), singleName, weightstest.Safetensors(tinyTensors())[:5000]), "model.safetensors: tensor"},
 		"a missing shard":         {withoutFile(sharded(tinyTensors()), shard), shard + ": missing"},
 		"a truncated shard":       {with(sharded(tinyTensors()), shard, []byte("short")), shard + ": 5 bytes long"},
-		"a shard without tensor":  {with(sharded(tinyTensors()), shard, pack(nil)), shard + ": tensor \""},
+		"a shard without tensor":  {with(sharded(tinyTensors()), shard, weightstest.Safetensors(nil)), shard + ": tensor \""},
 		"an index of nothing":     {with(sharded(tinyTensors()), indexName, []byte("{}")), `model.safetensors.index.json: field "weight_map" is empty`},
 		"an index that is a list": {with(sharded(tinyTensors()), indexName, []byte("[]")), "model.safetensors.index.json: not an index"},
 		"an index upwards":        {foreign("../x.safetensors"), `tensor "lm_head.weight": file "../x.safetensors", want a .safetensors file of the same folder`},
@@ -188,12 +193,12 @@ func TestOpenRefusesFolders(t *testing.T) {
 	}
 }
 
-func TestOpenDirRefusesPlaces(t *testing.T) {
+func TestOpenRefusesPlaces(t *testing.T) {
 	dir := single(tinyTensors()).dir(t)
-	_, err := OpenDir(filepath.Join(dir, "nowhere"))
+	_, err := Open(filepath.Join(dir, "nowhere"))
 	wantSentence(t, err, "nowhere: want a folder with config.json and model.safetensors")
-	_, err = OpenDir(filepath.Join(dir, configName))
-	wantSentence(t, err, "config.json: is a file, want a folder")
+	_, err = Open(filepath.Join(dir, configName))
+	wantSentence(t, err, "config.json: is a file, want a folder or a .gguf file")
 
 	if err := os.Remove(filepath.Join(dir, singleName)); err != nil {
 		t.Fatal(err)
@@ -201,14 +206,14 @@ func TestOpenDirRefusesPlaces(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, singleName), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	_, err = OpenDir(dir)
+	_, err = Open(dir)
 	wantSentence(t, err, "model.safetensors: is not a regular file")
 	_, err = OpenFS(os.DirFS(dir))
 	wantSentence(t, err, "model.safetensors: is not a regular file")
 }
 
-// TestOpenDirFollowsLinks covers the cache of huggingface_hub, where every file is a link to a blob.
-func TestOpenDirFollowsLinks(t *testing.T) {
+// TestOpenFollowsLinks covers the cache of huggingface_hub, where every file is a link to a blob.
+func TestOpenFollowsLinks(t *testing.T) {
 	blobs, dir := single(tinyTensors()).dir(t), t.TempDir()
 	for _, name := range []string{configName, singleName} {
 		if err := os.Symlink(filepath.Join(blobs, name), filepath.Join(dir, name)); err != nil {
@@ -218,7 +223,7 @@ func TestOpenDirFollowsLinks(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c, err := OpenDir(dir)
+	c, err := Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

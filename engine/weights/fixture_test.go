@@ -2,8 +2,8 @@ package weights
 
 import (
 	"bytes"
-	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -13,6 +13,7 @@ import (
 	"testing/fstest"
 
 	"github.com/gptoss/gptoss-operator/engine/model"
+	"github.com/gptoss/gptoss-operator/engine/weights/weightstest"
 )
 
 // tiny is the smallest configuration with everything in it.
@@ -30,12 +31,7 @@ const tinyConfig = `{"model_type":"gpt_oss","vocab_size":5,"hidden_size":64,"int
 "rope_scaling":{"rope_type":"yarn","factor":2,"beta_fast":4,"beta_slow":1,"truncate":false,"original_max_position_embeddings":32}}`
 
 // tensor is one tensor of a file under construction.
-type tensor struct {
-	name  string
-	dtype model.DType
-	shape []int
-	data  []byte
-}
+type tensor = weightstest.Tensor
 
 // tinyTensors returns what tiny needs; byte i of a tensor is i+1.
 func tinyTensors() []tensor {
@@ -49,36 +45,16 @@ func tinyTensors() []tensor {
 		for i := range data {
 			data[i] = byte(i + 1)
 		}
-		all = append(all, tensor{t.Name, t.DType, t.Shape, data})
+		all = append(all, tensor{Name: t.Name, DType: t.DType, Shape: t.Shape, Data: data})
 	}
 	return all
-}
-
-// pack writes tensors as a safetensors file.
-func pack(tensors []tensor) []byte {
-	var header, data bytes.Buffer
-	header.WriteString(`{"__metadata__":{"format":"pt"}`)
-	for _, t := range tensors {
-		shape, _ := json.Marshal(t.shape) // a slice of integers always has a JSON form
-		fmt.Fprintf(&header, `,%q:{"dtype":%q,"shape":%s,"data_offsets":[%d,%d]}`,
-			t.name, t.dtype, shape, data.Len(), data.Len()+len(t.data))
-		data.Write(t.data)
-	}
-	header.WriteString("}")
-	return frame(header.String(), data.Bytes())
-}
-
-// frame puts the length before a header and the data after it.
-func frame(header string, data []byte) []byte {
-	file := binary.LittleEndian.AppendUint64(nil, uint64(len(header)))
-	return append(append(file, header...), data...)
 }
 
 // folder is a checkpoint's content by file name.
 type folder map[string][]byte
 
 func single(tensors []tensor) folder {
-	return folder{configName: []byte(tinyConfig), singleName: pack(tensors)}
+	return folder{configName: []byte(tinyConfig), singleName: weightstest.Safetensors(tensors)}
 }
 
 // sharded deals the tensors out to two files.
@@ -87,14 +63,14 @@ func sharded(tensors []tensor) folder {
 	half := len(tensors) / 2
 	places := map[string]string{}
 	for i, t := range tensors {
-		places[t.name] = first
+		places[t.Name] = first
 		if i >= half {
-			places[t.name] = second
+			places[t.Name] = second
 		}
 	}
 	return folder{
 		configName: []byte(tinyConfig), indexName: indexJSON(places),
-		first: pack(tensors[:half]), second: pack(tensors[half:]),
+		first: weightstest.Safetensors(tensors[:half]), second: weightstest.Safetensors(tensors[half:]),
 	}
 }
 
@@ -115,7 +91,8 @@ func (f folder) dir(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, data := range f {
-		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, data, 0o600)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -125,7 +102,7 @@ func (f folder) dir(t *testing.T) string {
 // openBoth opens the folder from disk and from memory, and wants the same of both.
 func openBoth(t *testing.T, f folder) (*Checkpoint, error) {
 	t.Helper()
-	fromDir, errDir := OpenDir(f.dir(t))
+	fromDir, errDir := Open(f.dir(t))
 	fromFS, errFS := OpenFS(f.fs())
 	if fmt.Sprint(errDir) != fmt.Sprint(errFS) {
 		t.Errorf("from disk %v, from memory %v, want the same", errDir, errFS)

@@ -3,6 +3,8 @@ package weights
 import (
 	"encoding/binary"
 	"math"
+	"runtime"
+	"sync"
 
 	"github.com/gptoss/gptoss-operator/engine/model"
 )
@@ -10,17 +12,17 @@ import (
 // Matrix is a two-dimensional tensor in its stored type. The zero Matrix is empty.
 type Matrix struct {
 	Rows, Cols int
-	DType      model.DType // BF16, F16 or F32
+	DType      model.DType // BF16, F16 or F32; from GGUF files also Q8_0 and MXFP4, whose rows are whole blocks
 	Data       []byte      // row-major, little-endian
 }
 
 // Row decodes row r into dst, which holds at least Cols values.
 func (m Matrix) Row(r int, dst []float32) {
-	stride := m.Cols * elementSize(m.DType)
+	stride := rowBytes(m.DType, m.Cols)
 	decode(m.DType, m.Data[r*stride:(r+1)*stride], dst[:m.Cols])
 }
 
-// decode widens little-endian floats to float32; src holds exactly len(dst) elements.
+// decode widens little-endian floats to float32; src holds exactly len(dst) elements, of the last two types in blocks.
 func decode(t model.DType, src []byte, dst []float32) {
 	switch t {
 	case model.BF16:
@@ -36,7 +38,36 @@ func decode(t model.DType, src []byte, dst []float32) {
 		for i := range dst {
 			dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(src[4*i:]))
 		}
+	case model.Q8_0:
+		for ; len(dst) > 0; src, dst = src[q8Bytes:], dst[blockValues:] {
+			scale := halfToFloat(binary.LittleEndian.Uint16(src))
+			for i, v := range src[2:q8Bytes] {
+				dst[i] = float32(int8(v)) * scale
+			}
+		}
+	case model.MXFP4:
+		for ; len(dst) > 0; src, dst = src[1+blockBytes:], dst[blockValues:] {
+			scale := scaleValues[src[0]]
+			for j, v := range src[1 : 1+blockBytes] {
+				dst[j] = fp4Values[v&15] * scale
+				dst[j+blockValues/2] = fp4Values[v>>4] * scale
+			}
+		}
 	}
+}
+
+// q8Bytes is the size of a Q8_0 block.
+const q8Bytes = 2 + blockValues
+
+// rowBytes returns the bytes of n elements; of the types in blocks n is a whole number of them.
+func rowBytes(t model.DType, n int) int {
+	switch t {
+	case model.Q8_0:
+		return n / blockValues * q8Bytes
+	case model.MXFP4:
+		return n / blockValues * (1 + blockBytes)
+	}
+	return n * elementSize(t)
 }
 
 // halfToFloat widens an IEEE 754 binary16, subnormals, infinities and NaN included.
@@ -51,17 +82,129 @@ func halfToFloat(h uint16) float32 {
 	return math.Float32frombits(sign | (exponent+127-15)<<23 | fraction<<13)
 }
 
-// elementSize returns the bytes of one element, or 0 for a type that safetensors does not have.
+// elementSize returns the bytes of one element of a type that does not come in blocks.
 func elementSize(t model.DType) int {
 	switch t {
-	case "BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0":
+	case model.U8:
 		return 1
-	case "U16", "I16", model.F16, model.BF16:
+	case model.F16, model.BF16:
 		return 2
-	case "U32", "I32", model.F32:
+	case model.F32:
 		return 4
-	case "U64", "I64", "F64":
-		return 8
 	}
 	return 0
+}
+
+const (
+	blockValues = 32              // values that share one scale
+	blockBytes  = blockValues / 2 // two values a byte
+)
+
+// MXFP4 is one matrix per expert in 4-bit floats: 32 neighbours of a row share a power of two.
+//
+// value = FP4[nibble] × 2^(scale−127); byte j of a block holds element 2j in its low and 2j+1 in its high nibble.
+// A scale of 255 stands for NaN (OCP Microscaling 1.0, 5.4.1) and makes the whole block NaN, zeros included; it is
+// passed on rather than refused, because finding one would mean reading every page of the file at start-up. Scale 254
+// overflows to infinity for magnitudes of 2 and more, scales 0 and 1 give subnormals, both as in the official decoder.
+type MXFP4 struct {
+	Experts, Rows, Cols int
+	Blocks              []byte // [Experts, Rows, Cols/32, 16]
+	Scales              []byte // [Experts, Rows, Cols/32]
+}
+
+// RowBytes returns the stored form of a row: its blocks of 16 bytes, and one scale for each.
+func (m MXFP4) RowBytes(expert, row int) (blocks, scales []byte) {
+	n := m.Cols / blockValues
+	at := (expert*m.Rows + row) * n
+	return m.Blocks[at*blockBytes : (at+n)*blockBytes], m.Scales[at : at+n]
+}
+
+// Row decodes a row of an expert into dst, which holds at least Cols values.
+func (m MXFP4) Row(expert, row int, dst []float32) {
+	blocks, scales := m.RowBytes(expert, row)
+	for b, s := range scales {
+		scale := scaleValues[s]
+		packed := (*[blockBytes]byte)(blocks[b*blockBytes:])
+		out := (*[blockValues]float32)(dst[b*blockValues:])
+		for j, v := range packed {
+			out[2*j] = fp4Values[v&15] * scale
+			out[2*j+1] = fp4Values[v>>4] * scale
+		}
+	}
+}
+
+// fp4Values are the sixteen E2M1 numbers; the upper half has the sign bit set.
+var fp4Values = [16]float32{
+	0, 0.5, 1, 1.5, 2, 3, 4, 6,
+	float32(math.Copysign(0, -1)), -0.5, -1, -1.5, -2, -3, -4, -6,
+}
+
+// scaleValues are the E8M0 scales: 2^(s−127), and NaN for 255. 2^-127 is a float32 subnormal, which is exact.
+var scaleValues = func() (v [256]float32) {
+	for s := range 255 {
+		v[s] = float32(math.Ldexp(1, s-127))
+	}
+	v[255] = float32(math.NaN())
+	return v
+}()
+
+// repack brings GGUF's experts into the form above: one tensor, or two whose rows take turns. It allocates exactly the
+// size that the tensors have in the file, all of which were checked, and works on all cores.
+func repack(experts int, from []Matrix) MXFP4 {
+	n, cols := len(from), from[0].Cols
+	rows := from[0].Rows / experts * n
+	m := MXFP4{
+		Experts: experts, Rows: rows, Cols: cols,
+		Blocks: make([]byte, experts*rows*cols/2), Scales: make([]byte, experts*rows*cols/blockValues),
+	}
+	workers := runtime.GOMAXPROCS(0)
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			for r := experts * rows * w / workers; r < experts*rows*(w+1)/workers; r++ {
+				stride := rowBytes(model.MXFP4, cols)
+				row := from[r%n].Data[r/n*stride : (r/n+1)*stride] // rows of an expert are a multiple of n, so turns stay in step
+				blocks, scales := m.RowBytes(r/rows, r%rows)
+				for i := range scales {
+					block := (*[1 + blockBytes]byte)(row[i*(1+blockBytes):])
+					scales[i] = block[0]
+					reorder((*[blockBytes]byte)(blocks[i*blockBytes:]), (*[blockBytes]byte)(block[1:]))
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return m
+}
+
+// reorder turns a block of GGUF, where byte j has elements j and j+16, into one where it has 2j and 2j+1.
+func reorder(to, from *[blockBytes]byte) {
+	const nibbles = 0x0f0f0f0f0f0f0f0f
+	a, b := binary.LittleEndian.Uint64(from[:8]), binary.LittleEndian.Uint64(from[8:])
+	binary.LittleEndian.PutUint64(to[:8], uint64(pairs(a&nibbles))|uint64(pairs(b&nibbles))<<32)
+	binary.LittleEndian.PutUint64(to[8:], uint64(pairs(a>>4&nibbles))|uint64(pairs(b>>4&nibbles))<<32)
+}
+
+// pairs packs eight nibbles, one in the low half of each byte, into four bytes.
+func pairs(v uint64) uint32 {
+	v = (v | v>>4) & 0x00ff00ff00ff00ff
+	v = (v | v>>8) & 0x0000ffff0000ffff
+	return uint32(v | v>>16)
+}
+
+// interleave makes one matrix whose rows hold the columns of the given ones in turn, in float32.
+func interleave(from []Matrix) Matrix {
+	n := len(from)
+	m := Matrix{Rows: from[0].Rows, Cols: n * from[0].Cols, DType: model.F32}
+	m.Data = make([]byte, 4*m.Rows*m.Cols)
+	row := make([]float32, from[0].Cols)
+	for r := range m.Rows {
+		for i, part := range from {
+			part.Row(r, row)
+			for j, v := range row {
+				binary.LittleEndian.PutUint32(m.Data[4*(r*m.Cols+j*n+i):], math.Float32bits(v))
+			}
+		}
+	}
+	return m
 }

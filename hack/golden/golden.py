@@ -37,8 +37,8 @@ CASES = {
                    num_local_experts=3),
     "window-edge": dict(tokens=130, positions=[0, 63, 64, 125, 126, 127, 128, 129], sliding_window=128),
     "past-context": dict(tokens=100, positions=range(20, 100, 4), rope=SHORT_YARN, max_position_embeddings=1024),
-    "past-4096": dict(tokens=4200, positions=[4094, 4095, 4096, 4097, 4150, 4199], greedy=4,
-                      num_attention_heads=2, num_key_value_heads=1),
+    "past-4096": dict(tokens=4200, positions=[4094, 4095, 4096, 4097, 4150, 4199], num_attention_heads=2,
+                      num_key_value_heads=1),
     "shapes": dict(tokens=30, vocab_size=96, intermediate_size=64, num_hidden_layers=3, num_attention_heads=6,
                    num_key_value_heads=3, head_dim=24, num_local_experts=5, num_experts_per_tok=3),
     # Equal logits both among the chosen and outside, never at the cut: there torch.topk promises no order.
@@ -46,6 +46,10 @@ CASES = {
     # OpenAI's code can express neither other layer patterns nor a rounded ramp.
     "layer-types": dict(tokens=30, num_hidden_layers=3, layer_types=[FULL, SLIDING, SLIDING], openai=False,
                         rope=SHORT_YARN | dict(truncate=True), max_position_embeddings=1024),
+    # The whole text within the window, just filling it, and one token beyond.
+    "window-127": dict(tokens=127, positions=[0, 63, 125, 126], sliding_window=128),
+    "window-128": dict(tokens=128, positions=[0, 64, 126, 127], sliding_window=128),
+    "window-129": dict(tokens=129, positions=[0, 64, 127, 128], sliding_window=128),
 }
 
 

@@ -9,6 +9,9 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/gptoss/gptoss-operator/engine/model"
+	"github.com/gptoss/gptoss-operator/engine/weights/safetensors"
 )
 
 // Names within a checkpoint folder.
@@ -18,16 +21,7 @@ const (
 	indexName  = "model.safetensors.index.json"
 )
 
-const (
-	maxSmallBytes = 16 << 20 // config.json and the index
-	maxShards     = 1 << 10
-)
-
-// mapped is the content of a file and how to let go of it.
-type mapped struct {
-	data  []byte
-	close func() error
-}
+const maxShards = 1 << 10
 
 // plan says which files to open and, when sharded, in which of them each tensor lies.
 type plan struct {
@@ -83,6 +77,54 @@ func plainName(file string) bool {
 	return fs.ValidPath(file) && !strings.ContainsAny(file, `/\:`) && strings.HasSuffix(file, ".safetensors")
 }
 
+// listHuggingFace reads config.json and the heads of the files with weights.
+func listHuggingFace(from source) (*listing, error) {
+	data, err := readSmall(from.fsys, configName)
+	if err != nil {
+		return nil, err
+	}
+	config, err := model.ParseConfig(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", configName, err)
+	}
+	p, err := planFiles(from.fsys)
+	if err != nil {
+		return nil, err
+	}
+	l := &listing{layout: HuggingFace, config: config, source: configName, from: from}
+	l.tensors = store{from: p.describe(), own: func(name string) string { return name }, tensors: map[string]stored{}}
+	for _, name := range p.files {
+		tensors, err := l.addSafetensors(name)
+		if err != nil {
+			return nil, err
+		}
+		if err := p.collect(l.tensors.tensors, name, tensors); err != nil {
+			return nil, err
+		}
+	}
+	l.check = func(l *listing) error { return l.verify(l.config.Tensors(), floats, model.LayerPrefix) }
+	l.assemble = func(l *listing, c *Checkpoint) { c.assemble(l.tensors) }
+	return l, nil
+}
+
+// addSafetensors reads the head of a file and notes the file and its tensors.
+func (l *listing) addSafetensors(name string) ([]stored, error) {
+	var tensors []stored
+	size, err := readHead(l.from.fsys, name, func(r io.Reader, size int64) error {
+		found, err := safetensors.Read(r, size)
+		for _, t := range found {
+			tensors = append(tensors, stored{t.Name, model.DType(t.Type), t.Shape, name, t.Begin, t.End})
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.files = append(l.files, FileInfo{name, size})
+	l.all = append(l.all, tensors...)
+	return tensors, nil
+}
+
 // describe names the file to look into when a tensor is nowhere.
 func (p plan) describe() string {
 	if p.shard == nil {
@@ -92,14 +134,14 @@ func (p plan) describe() string {
 }
 
 // collect adds the tensors of one file to all, those that the index places in it.
-func (p plan) collect(all map[string]located, file string, h header, data []byte) error {
+func (p plan) collect(all map[string]stored, file string, tensors []stored) error {
 	here := map[string]bool{}
-	for _, e := range h.entries {
-		if p.shard != nil && p.shard[e.name] != file {
+	for _, t := range tensors {
+		if p.shard != nil && p.shard[t.name] != file {
 			continue
 		}
-		here[e.name] = true
-		all[e.name] = located{entry: e, file: file, data: h.bytes(data, e)}
+		here[t.name] = true
+		all[t.name] = t
 	}
 	var missing []string
 	for tensor, f := range p.shard {
@@ -111,53 +153,4 @@ func (p plan) collect(all map[string]located, file string, h header, data []byte
 		return fmt.Errorf("%s: tensor %.120q: missing, want it from %s", file, slices.Min(missing), indexName)
 	}
 	return nil
-}
-
-// readSmall reads a JSON file, at most maxSmallBytes of it.
-func readSmall(fsys fs.FS, name string) ([]byte, error) {
-	f, err := fsys.Open(name)
-	if err != nil {
-		return nil, describeOpen(name, err)
-	}
-	defer f.Close() //nolint:errcheck // only read from
-	data, err := io.ReadAll(io.LimitReader(f, maxSmallBytes+1))
-	if err != nil {
-		return nil, describeOpen(name, err)
-	}
-	if len(data) > maxSmallBytes {
-		return nil, fmt.Errorf("%s: longer than %d bytes", name, maxSmallBytes)
-	}
-	return data, nil
-}
-
-// readFile reads a whole file of any size.
-func readFile(fsys fs.FS, name string) (mapped, error) {
-	info, err := fs.Stat(fsys, name)
-	if err != nil {
-		return mapped{}, describeOpen(name, err)
-	}
-	if !info.Mode().IsRegular() {
-		return mapped{}, fmt.Errorf("%s: is not a regular file", name)
-	}
-	data, err := fs.ReadFile(fsys, name)
-	if err != nil {
-		return mapped{}, describeOpen(name, err)
-	}
-	return mapped{data, func() error { return nil }}, nil
-}
-
-// describeOpen shortens a path error to one clause that starts with the file's name.
-func describeOpen(name string, err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s: missing: %w", name, fs.ErrNotExist)
-	}
-	return fmt.Errorf("%s: %w", name, reason(err))
-}
-
-// reason takes the operation and the path off an error that is about to name the file itself.
-func reason(err error) error {
-	if path, ok := errors.AsType[*fs.PathError](err); ok {
-		return path.Err
-	}
-	return err
 }
