@@ -1,12 +1,15 @@
 package tokenizer
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Limits on what a file may hold; o200k_harmony has 201,088 ids and 446,189
 // merges.
 const (
 	maxFile     = 64 << 20
-	maxID       = 1 << 20
+	maxID       = 1 << 18
 	maxMerges   = 4 << 20
 	maxToken    = 4 << 10 // bytes of one token
 	maxAdded    = 1 << 16
@@ -18,12 +21,15 @@ type builder struct {
 	t *Tokenizer
 }
 
-func newBuilder() builder {
+// newBuilder makes room for a number of tokens and merges; both may be exceeded.
+func newBuilder(tokens, merges int) builder {
 	return builder{&Tokenizer{
+		tokens:   make([][]byte, 0, tokens),
+		special:  make([]bool, 0, tokens),
 		specials: map[string]int32{},
-		pieces:   map[string]int32{},
+		pieces:   newVocabulary(tokens),
 		added:    addedTokens{},
-		merges:   newPairTable(16),
+		merges:   newPairTable(merges),
 	}}
 }
 
@@ -52,10 +58,11 @@ func (b builder) ordinary(id int64, token []byte) error {
 	if err := b.put(id, token); err != nil {
 		return err
 	}
-	if other, ok := b.t.pieces[string(token)]; ok {
+	if other, ok := b.t.piece(string(token)); ok {
 		return fmt.Errorf("tokenizer: token %.40q has ids %d and %d", token, other, id)
 	}
-	b.t.pieces[string(token)] = int32(id)
+	b.t.pieces.add(b.t.tokens, int32(id))
+	b.t.longest = max(b.t.longest, len(token))
 	return nil
 }
 
@@ -67,7 +74,7 @@ func (b builder) specialToken(id int64, name string) error {
 		return fmt.Errorf("tokenizer: special token %.40q has ids %d and %d", name, other, id)
 	}
 	if id >= 0 && id < int64(len(t.tokens)) && string(t.tokens[id]) == name && !t.special[id] {
-		delete(t.pieces, name)
+		t.pieces.remove(t.tokens, name)
 	} else if err := b.put(id, []byte(name)); err != nil {
 		return err
 	}
@@ -76,10 +83,33 @@ func (b builder) specialToken(id int64, name string) error {
 	return nil
 }
 
+// addedToken enters a token that is no special but is found in text before it is
+// split.
+func (b builder) addedToken(id int64, text string) error {
+	if err := b.put(id, []byte(text)); err != nil {
+		return err
+	}
+	b.t.added[text[0]] = append(b.t.added[text[0]], addedToken{text, int32(id)})
+	return nil
+}
+
+// sortAdded makes the longest of the added tokens be found first.
+func (b builder) sortAdded() error {
+	count := 0
+	for _, tokens := range b.t.added {
+		count += len(tokens)
+		slices.SortStableFunc(tokens, func(x, y addedToken) int { return len(y.text) - len(x.text) })
+	}
+	if count > maxOrdinary {
+		return fmt.Errorf("tokenizer: %d added tokens that are not special, at most %d are read", count, maxOrdinary)
+	}
+	return nil
+}
+
 // finish checks that every byte can be encoded.
 func (b builder) finish() (*Tokenizer, error) {
 	for i := range b.t.bytes {
-		id, ok := b.t.pieces[string([]byte{byte(i)})]
+		id, ok := b.t.piece(string([]byte{byte(i)}))
 		if !ok {
 			return nil, fmt.Errorf("tokenizer: byte 0x%02x has no token; a byte-level vocabulary holds all 256", i)
 		}

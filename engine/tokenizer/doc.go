@@ -1,5 +1,6 @@
 // Package tokenizer turns text into token ids and back: byte-level byte-pair
-// encoding, read from a Hugging Face tokenizer.json or from a tiktoken file.
+// encoding, read from a Hugging Face tokenizer.json, the metadata of a GGUF file or
+// a tiktoken file. Package o200k holds the vocabulary of gpt-oss.
 //
 // Encoding treats all text as ordinary: a special token written in it is encoded
 // letter by letter, and no input can produce a special token's id. Bytes that are

@@ -1,6 +1,9 @@
 package tokenizer
 
-import "math"
+import (
+	"math"
+	"math/bits"
+)
 
 // noRank is worse than any rank.
 const noRank = math.MaxUint32
@@ -19,8 +22,9 @@ type mergeResult struct {
 	id   int32
 }
 
-// newPairTable takes a capacity that is a power of two.
-func newPairTable(capacity int) pairTable {
+// newPairTable makes room for a number of merges; it grows beyond that.
+func newPairTable(size int) pairTable {
+	capacity := 1 << bits.Len(uint(max(2*size, 8)-1))
 	return pairTable{
 		keys:    make([]uint64, capacity),
 		results: make([]mergeResult, capacity),
@@ -56,7 +60,7 @@ func (p *pairTable) add(left, right int32, r mergeResult) bool {
 }
 
 func (p *pairTable) grow() {
-	larger := newPairTable(2 * len(p.keys))
+	larger := newPairTable(len(p.keys))
 	for i, key := range p.keys {
 		if key != 0 {
 			at := larger.slot(key)
@@ -76,6 +80,23 @@ func (p *pairTable) find(left, right int32) mergeResult {
 	return p.results[i]
 }
 
+// join returns what two neighbouring tokens merge to, given the bytes of both.
+func (t *Tokenizer) join(left, right int32, whole string) mergeResult {
+	if !t.ranked {
+		return t.merges.find(left, right)
+	}
+	if len(whole) == 2 {
+		id := t.doubles[int(whole[0])<<8|int(whole[1])]
+		return mergeResult{rank: uint32(id), id: id} // -1 is noRank
+	}
+	if len(whole) <= t.longest {
+		if id, ok := t.piece(whole); ok {
+			return mergeResult{rank: uint32(id), id: id}
+		}
+	}
+	return mergeResult{rank: noRank}
+}
+
 // shortPiece is the length up to which looking at every pair for each merge is
 // faster than a heap.
 const shortPiece = 48
@@ -84,16 +105,18 @@ const shortPiece = 48
 // lowest rank is merged, the leftmost of equals, until no pair merges.
 func (t *Tokenizer) merge(ids []int32, piece string) []int32 {
 	if len(piece) > shortPiece {
-		return t.mergeLong(ids, piece)
+		m := merger{t: t, piece: piece}
+		return m.merge(ids)
 	}
 	var tokens [shortPiece]int32
+	var ends [shortPiece]uint8        // in piece
 	var pairs [shortPiece]mergeResult // pairs[i] is tokens[i] with tokens[i+1]
 	n := len(piece)
 	for i := range n {
-		tokens[i] = t.bytes[piece[i]]
+		tokens[i], ends[i] = t.bytes[piece[i]], uint8(i+1)
 	}
 	for i := range n - 1 {
-		pairs[i] = t.merges.find(tokens[i], tokens[i+1])
+		pairs[i] = t.join(tokens[i], tokens[i+1], piece[i:i+2])
 	}
 	for n > 1 {
 		best, rank := 0, uint32(noRank)
@@ -106,112 +129,24 @@ func (t *Tokenizer) merge(ids []int32, piece string) []int32 {
 			break
 		}
 		tokens[best] = pairs[best].id
+		start := 0
+		if best > 0 {
+			start = int(ends[best-1])
+		}
 		copy(tokens[best+1:n-1], tokens[best+2:n])
+		copy(ends[best:n-1], ends[best+1:n])
 		copy(pairs[best:n-2], pairs[best+1:n-1])
 		n--
 		if best > 0 {
-			pairs[best-1] = t.merges.find(tokens[best-1], tokens[best])
+			before := 0
+			if best > 1 {
+				before = int(ends[best-2])
+			}
+			pairs[best-1] = t.join(tokens[best-1], tokens[best], piece[before:ends[best]])
 		}
 		if best < n-1 {
-			pairs[best] = t.merges.find(tokens[best], tokens[best+1])
+			pairs[best] = t.join(tokens[best], tokens[best+1], piece[start:ends[best+1]])
 		}
 	}
 	return append(ids, tokens[:n]...)
-}
-
-// node is a token of a long piece, in a list linked in both directions by index;
-// -1 ends the list.
-type node struct {
-	id, previous, next int32
-	pair               mergeResult // of the token with the next one
-}
-
-// mergeLong does the same as merge with a heap. An entry is a merge's rank and, in
-// its lower half, the index of its left node, so that the least entry is the next
-// merge. One that no longer holds is passed over when its turn comes.
-func (t *Tokenizer) mergeLong(ids []int32, piece string) []int32 {
-	nodes := make([]node, len(piece))
-	for i := range nodes {
-		nodes[i] = node{id: t.bytes[piece[i]], previous: int32(i) - 1, next: int32(i) + 1}
-	}
-	nodes[len(nodes)-1].next = -1
-	heap := make([]uint64, 0, len(piece))
-	// look finds the merge of a node with the next one and returns its entry.
-	look := func(at int32) (entry uint64, ok bool) {
-		n := &nodes[at]
-		n.pair = mergeResult{rank: noRank}
-		if n.next >= 0 {
-			n.pair = t.merges.find(n.id, nodes[n.next].id)
-		}
-		return uint64(n.pair.rank)<<32 | uint64(at), n.pair.rank != noRank
-	}
-	for i := range int32(len(nodes)) {
-		if entry, ok := look(i); ok {
-			heap = append(heap, entry)
-		}
-	}
-	for i := len(heap) / fanOut; i >= 0; i-- {
-		sink(heap, i)
-	}
-	for len(heap) > 0 {
-		at := int32(uint32(heap[0]))
-		n := &nodes[at]
-		current := n.pair.rank == uint32(heap[0]>>32)
-		heap[0] = heap[len(heap)-1]
-		heap = heap[:len(heap)-1]
-		sink(heap, 0)
-		if !current {
-			continue
-		}
-		gone := &nodes[n.next]
-		gone.pair.rank = noRank
-		n.id, n.next = n.pair.id, gone.next
-		if n.next >= 0 {
-			nodes[n.next].previous = at
-		}
-		for _, changed := range [...]int32{at, n.previous} {
-			if changed < 0 {
-				continue
-			}
-			if entry, ok := look(changed); ok {
-				heap = append(heap, entry)
-				rise(heap, len(heap)-1)
-			}
-		}
-	}
-	for i := int32(0); i >= 0; i = nodes[i].next {
-		ids = append(ids, nodes[i].id)
-	}
-	return ids
-}
-
-// fanOut is the number of children in the heap: four touch less memory than two.
-const fanOut = 4
-
-func rise(heap []uint64, i int) {
-	for i > 0 {
-		parent := (i - 1) / fanOut
-		if heap[i] >= heap[parent] {
-			return
-		}
-		heap[i], heap[parent] = heap[parent], heap[i]
-		i = parent
-	}
-}
-
-func sink(heap []uint64, i int) {
-	for {
-		least := i
-		first := fanOut*i + 1
-		for child := first; child < min(first+fanOut, len(heap)); child++ {
-			if heap[child] < heap[least] {
-				least = child
-			}
-		}
-		if least == i {
-			return
-		}
-		heap[i], heap[least] = heap[least], heap[i]
-		i = least
-	}
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -62,7 +61,7 @@ func Parse(data []byte) (*Tokenizer, error) {
 	if err := f.Model.check(); err != nil {
 		return nil, err
 	}
-	b := newBuilder()
+	b := newBuilder(0, 0)
 	b.t.whole = f.Model.IgnoreMerges
 	var err error
 	if b.t.split, err = f.PreTokenizer.splitter(); err != nil {
@@ -169,7 +168,6 @@ func (f *file) readAdded(b builder) error {
 	if len(f.AddedTokens) > maxAdded {
 		return fmt.Errorf("tokenizer: %d added tokens, at most %d are read", len(f.AddedTokens), maxAdded)
 	}
-	ordinary := 0
 	for _, a := range f.AddedTokens {
 		if a.Special {
 			if err := b.specialToken(a.ID, a.Content); err != nil {
@@ -180,19 +178,11 @@ func (f *file) readAdded(b builder) error {
 		if a.SingleWord || a.LStrip || a.RStrip {
 			return fmt.Errorf("tokenizer: added token %.40q: single_word, lstrip and rstrip are not supported", a.Content)
 		}
-		if ordinary++; ordinary > maxOrdinary {
-			return fmt.Errorf("tokenizer: more than %d added tokens that are not special", maxOrdinary)
-		}
-		if err := b.put(a.ID, []byte(a.Content)); err != nil {
+		if err := b.addedToken(a.ID, a.Content); err != nil {
 			return err
 		}
-		first := a.Content[0]
-		b.t.added[first] = append(b.t.added[first], addedToken{a.Content, int32(a.ID)})
 	}
-	for _, tokens := range b.t.added {
-		slices.SortStableFunc(tokens, func(x, y addedToken) int { return len(y.text) - len(x.text) })
-	}
-	return nil
+	return b.sortAdded()
 }
 
 // readMerges reads the pairs in order of rank, each "a b" or ["a","b"].
@@ -225,11 +215,7 @@ func readMerge(d *json.Decoder) (left, right string, err error) {
 		return "", "", err
 	}
 	if text, ok := t.(string); ok {
-		left, right, ok = strings.Cut(text, " ")
-		if !ok || strings.Contains(right, " ") {
-			return "", "", fmt.Errorf("%.40q is not two tokens with a blank between", text)
-		}
-		return left, right, nil
+		return cutMerge(text)
 	}
 	if t != json.Delim('[') {
 		return "", "", fmt.Errorf("neither a string nor an array")
@@ -248,6 +234,14 @@ func readMerge(d *json.Decoder) (left, right string, err error) {
 	return left, right, nil
 }
 
+func cutMerge(text string) (left, right string, err error) {
+	left, right, ok := strings.Cut(text, " ")
+	if !ok || strings.Contains(right, " ") {
+		return "", "", fmt.Errorf("%.40q is not two tokens with a blank between", text)
+	}
+	return left, right, nil
+}
+
 // addMerge leaves out a merge that would make a special token.
 func (b builder) addMerge(rank int, left, right string) error {
 	var ids [2]int32
@@ -257,7 +251,7 @@ func (b builder) addMerge(rank int, left, right string) error {
 		if !ok {
 			return fmt.Errorf("tokenizer: merge %d: %.40q is not in the byte-level alphabet", rank, text)
 		}
-		if ids[i], ok = b.t.pieces[string(token)]; !ok {
+		if ids[i], ok = b.t.piece(string(token)); !ok {
 			if _, special := b.t.specials[string(token)]; special {
 				return nil
 			}
@@ -265,7 +259,7 @@ func (b builder) addMerge(rank int, left, right string) error {
 		}
 		whole = append(whole, token...)
 	}
-	id, ok := b.t.pieces[string(whole)]
+	id, ok := b.t.piece(string(whole))
 	if !ok {
 		if _, special := b.t.specials[string(whole)]; special {
 			return nil

@@ -14,7 +14,7 @@ func FromRanks(data []byte, specials map[string]int32) (*Tokenizer, error) {
 	if len(data) > maxFile {
 		return nil, fmt.Errorf("tokenizer: %d bytes of ranks, at most %d are read", len(data), maxFile)
 	}
-	b := newBuilder()
+	b := newBuilder(0, 0)
 	number := 0
 	for line := range bytes.Lines(data) {
 		number++
@@ -38,6 +38,26 @@ func FromRanks(data []byte, specials map[string]int32) (*Tokenizer, error) {
 			return nil, err
 		}
 	}
+	return b.ranked(specials)
+}
+
+// FromTokens is FromRanks for tokens in the order of their ranks, which begin at 0.
+// The tokenizer keeps them; the caller must not change them.
+func FromTokens(tokens [][]byte, specials map[string]int32) (*Tokenizer, error) {
+	if len(tokens) > maxID {
+		return nil, fmt.Errorf("tokenizer: %d tokens, at most %d are read", len(tokens), maxID)
+	}
+	b := newBuilder(len(tokens)+len(specials), 0)
+	for id, token := range tokens {
+		if err := b.ordinary(int64(id), token); err != nil {
+			return nil, err
+		}
+	}
+	return b.ranked(specials)
+}
+
+// ranked enters special tokens and leaves merges to the ranks.
+func (b builder) ranked(specials map[string]int32) (*Tokenizer, error) {
 	for name, id := range specials {
 		if err := b.specialToken(int64(id), name); err != nil {
 			return nil, err
@@ -45,30 +65,15 @@ func FromRanks(data []byte, specials map[string]int32) (*Tokenizer, error) {
 	}
 	b.t.whole = true
 	b.t.split = loadClasses().o200k
-	if err := b.rankedMerges(); err != nil {
-		return nil, err
+	b.t.ranked = true
+	b.t.doubles = make([]int32, 1<<16)
+	for i := range b.t.doubles {
+		b.t.doubles[i] = -1
+	}
+	for id, token := range b.t.tokens {
+		if len(token) == 2 && !b.t.special[id] {
+			b.t.doubles[int(token[0])<<8|int(token[1])] = int32(id)
+		}
 	}
 	return b.finish()
-}
-
-// rankedMerges enters every pair of tokens that together are a token.
-func (b builder) rankedMerges() error {
-	for whole, token := range b.t.tokens {
-		if b.t.special[whole] {
-			continue
-		}
-		for i := 1; i < len(token); i++ {
-			left, ok := b.t.pieces[string(token[:i])]
-			if !ok {
-				continue
-			}
-			if right, ok := b.t.pieces[string(token[i:])]; ok {
-				b.t.merges.add(left, right, mergeResult{rank: uint32(whole), id: int32(whole)})
-			}
-		}
-		if b.t.merges.size > maxMerges {
-			return fmt.Errorf("tokenizer: the ranks allow more than %d merges", maxMerges)
-		}
-	}
-	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -95,25 +94,6 @@ func smallRanks() string {
 	return b.String()
 }
 
-// large returns o200k_harmony if GPTOSS_O200K_BASE is the path of
-// o200k_base.tiktoken.
-func large(t testing.TB) *Tokenizer {
-	t.Helper()
-	path := os.Getenv("GPTOSS_O200K_BASE")
-	if path == "" {
-		t.Skip("GPTOSS_O200K_BASE does not name the vocabulary")
-	}
-	ranks, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tok, err := FromRanks(ranks, map[string]int32{"<|start|>": 200006, "<|end|>": 200007})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tok
-}
-
 // texts returns a token's bytes as text, for every id.
 func texts(tok *Tokenizer, ids []int32) []string {
 	var out []string
@@ -132,7 +112,7 @@ func naiveMerge(tok *Tokenizer, piece string) []int32 {
 	for {
 		best, result := -1, mergeResult{rank: noRank}
 		for i := range len(ids) - 1 {
-			if r := tok.merges.find(ids[i], ids[i+1]); r.rank < result.rank {
+			if r := tok.join(ids[i], ids[i+1], string(tok.tokens[ids[i]])+string(tok.tokens[ids[i+1]])); r.rank < result.rank {
 				best, result = i, r
 			}
 		}
@@ -141,4 +121,9 @@ func naiveMerge(tok *Tokenizer, piece string) []int32 {
 		}
 		ids = slices.Replace(ids, best, best+2, result.id)
 	}
+}
+
+func mergeLong(tok *Tokenizer, piece string) []int32 {
+	m := merger{t: tok, piece: piece}
+	return m.merge(nil)
 }

@@ -7,10 +7,13 @@ type Tokenizer struct {
 	tokens   [][]byte // by id; nil where there is no token
 	special  []bool   // by id
 	specials map[string]int32
-	pieces   map[string]int32 // ordinary tokens by their bytes
-	bytes    [256]int32       // the token of each byte
+	pieces   vocabulary // ordinary tokens by their bytes
+	bytes    [256]int32 // the token of each byte
 	merges   pairTable
-	whole    bool // a piece that is a token is taken whole, before any merge
+	ranked   bool    // two tokens merge if together they are one; merges is empty
+	doubles  []int32 // if ranked: by two bytes their token or -1, the most frequent question
+	longest  int     // bytes of the longest ordinary token
+	whole    bool    // a piece that is a token is taken whole, before any merge
 	split    splitter
 	added    addedTokens
 }
@@ -36,6 +39,12 @@ func (t *Tokenizer) TokenBytes(id int32) []byte {
 		return nil
 	}
 	return t.tokens[id]
+}
+
+// piece returns the id of an ordinary token.
+func (t *Tokenizer) piece(token string) (int32, bool) {
+	id, _, ok := t.pieces.find(t.tokens, token)
+	return id, ok
 }
 
 // Encode returns the tokens of ordinary text.
@@ -67,7 +76,7 @@ func (t *Tokenizer) appendPieces(ids []int32, text string) []int32 {
 			continue
 		}
 		if t.whole {
-			if id, ok := t.pieces[piece]; ok {
+			if id, ok := t.piece(piece); ok {
 				ids = append(ids, id)
 				continue
 			}
