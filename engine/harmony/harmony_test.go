@@ -3,11 +3,12 @@ package harmony
 import (
 	"encoding/base64"
 	"fmt"
-	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/gptoss/gptoss-operator/engine/tokenizer"
+	"github.com/gptoss/gptoss-operator/engine/tokenizer/o200k"
 )
 
 // controlIDs are the ids of o200k_harmony.
@@ -16,45 +17,38 @@ var controlIDs = map[string]int32{
 	"start": 200006, "end": 200007, "message": 200008, "call": 200012, "reserved": 200013,
 }
 
-// newEncoding returns an encoding whose ordinary tokens are the 256 bytes.
-func newEncoding(t testing.TB) *Encoding {
-	t.Helper()
+// oneByte has the 256 bytes as its ordinary tokens.
+var oneByte = sync.OnceValues(func() (*Encoding, error) {
 	var ranks strings.Builder
 	for b := range 256 {
 		fmt.Fprintf(&ranks, "%s %d\n", base64.StdEncoding.EncodeToString([]byte{byte(b)}), b)
 	}
-	return encodingOf(t, []byte(ranks.String()))
-}
-
-// vocabulary names the variable that holds the path of o200k_base.tiktoken.
-// Where it is set, tests compare ids as well as text.
-const vocabulary = "GPTOSS_O200K_BASE"
-
-// realEncoding returns nil without the vocabulary.
-func realEncoding(t testing.TB) *Encoding {
-	t.Helper()
-	path := os.Getenv(vocabulary)
-	if path == "" {
-		return nil
-	}
-	ranks, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return encodingOf(t, ranks)
-}
-
-func encodingOf(t testing.TB, ranks []byte) *Encoding {
-	t.Helper()
 	specials := map[string]int32{}
 	for name, id := range controlIDs {
 		specials["<|"+name+"|>"] = id
 	}
-	tok, err := tokenizer.FromRanks(ranks, specials)
+	tok, err := tokenizer.FromRanks([]byte(ranks.String()), specials)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	e, err := New(tok)
+	return New(tok)
+})
+
+// gptOSS has the vocabulary of gpt-oss.
+var gptOSS = sync.OnceValues(func() (*Encoding, error) {
+	tok, err := o200k.Harmony()
+	if err != nil {
+		return nil, err
+	}
+	return New(tok)
+})
+
+func newEncoding(t testing.TB) *Encoding     { return must(t, oneByte) }
+func newRealEncoding(t testing.TB) *Encoding { return must(t, gptOSS) }
+
+func must(t testing.TB, load func() (*Encoding, error)) *Encoding {
+	t.Helper()
+	e, err := load()
 	if err != nil {
 		t.Fatal(err)
 	}

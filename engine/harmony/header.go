@@ -103,7 +103,9 @@ func (r *headerReader) segment(after mark, text string) (left string, ok bool) {
 func (r *headerReader) word(word string, after mark, first bool) int {
 	if r.wantTo {
 		r.wantTo = false
-		return r.to(word)
+		if !slices.Contains(contentTypes, word) || slices.Contains(r.known, word) {
+			return r.to(word)
+		}
 	}
 	switch {
 	case strings.HasPrefix(word, "to="):
@@ -134,7 +136,10 @@ func (r *headerReader) word(word string, after mark, first bool) int {
 			return len(name)
 		}
 	}
-	if n := nameLength(word); strings.HasPrefix(word, functionsNamespace+".") || n > 0 && slices.Contains(r.known, word[:n]) {
+	if strings.HasPrefix(strings.TrimLeft(word, "="), functionsNamespace+".") {
+		return r.to(word)
+	}
+	if n := nameLength(word); n > 0 && slices.Contains(r.known, word[:n]) {
 		return r.to(word)
 	}
 	if r.complete && r.contentType == "" {
@@ -143,16 +148,18 @@ func (r *headerReader) word(word string, after mark, first bool) int {
 	return 0
 }
 
-// to reads a recipient: the longest name at the start of the word.
+// to reads a recipient: the longest name at the start of the word, or behind equals
+// signs too many.
 func (r *headerReader) to(word string) int {
-	n := nameLength(word)
+	name := strings.TrimLeft(word, "=")
+	n := nameLength(name)
 	if n > 0 {
-		r.recipient = word[:n]
+		r.recipient = name[:n]
 	}
 	if r.complete {
 		return len(word)
 	}
-	return n
+	return len(word) - len(name) + n
 }
 
 // roleName reads a role, a role run together with its channel, or a channel that
@@ -182,11 +189,16 @@ func (r *headerReader) roleName(word string) int {
 	return 0
 }
 
-// channelName reads a channel. It ends where "to=" is run together with it.
+// channelName reads a channel. It ends where "to=" is run together with it, or the
+// content whose message token is missing.
 func (r *headerReader) channelName(word string) int {
+	if name := strings.TrimPrefix(word, string(RoleAssistant)); slices.Contains(channels, name) {
+		r.channel = name // the role came behind the channel token
+		return len(word)
+	}
 	n := len(word)
 	for _, c := range channels {
-		if strings.HasPrefix(word, c+"to=") {
+		if strings.HasPrefix(word, c+"to=") || !r.complete && strings.HasPrefix(word, c) {
 			n = len(c)
 		}
 	}

@@ -19,6 +19,7 @@ import (
 //     control token there is passed over;
 //   - a header without a message token ends where its words stop looking like a
 //     header, and the rest is the message;
+//   - a start or end token between a header and its message token is passed over;
 //   - a message without a channel is content.
 type Parser struct {
 	e     *Encoding
@@ -29,6 +30,7 @@ type Parser struct {
 	segments []segment // of the header so far
 	size     int       // bytes in segments
 	buffered int       // tokens in segments
+	broken   int32     // start or end that follows the header, until the next token says what it means
 	kind     Kind      // of the message; 0 drops it
 	decoder  *tokenizer.Decoder
 	message  int // number of the message
@@ -59,6 +61,7 @@ func (p *Parser) Usage() Usage { return p.usage }
 // Push takes one generated id. The deltas are valid until the next call.
 func (p *Parser) Push(id int32) []Delta {
 	p.out = p.out[:0]
+	p.resolve(id)
 	switch {
 	case p.state == afterTurn:
 		p.usage.Framing++
@@ -78,6 +81,7 @@ func (p *Parser) Push(id int32) []Delta {
 // Close ends the answer where it is and returns what was held back.
 func (p *Parser) Close() []Delta {
 	p.out = p.out[:0]
+	p.resolve(-1)
 	p.endMessage(false)
 	p.state = afterTurn
 	return p.out
@@ -90,11 +94,13 @@ func (p *Parser) control(id int32) {
 			h, _ := readHeader(p.segments, p.started, true, p.known)
 			p.open(h)
 		}
-	case p.e.end:
-		p.endMessage(true)
-	case p.e.start:
-		p.endMessage(true)
-		p.started = true
+	case p.e.end, p.e.start:
+		switch {
+		case p.state != inHeader || !p.onlyHeader():
+			p.boundary(id)
+		case id == p.e.start || !p.expectsWord():
+			p.broken = id
+		}
 	case p.e.channel:
 		if p.state == inContent {
 			p.endMessage(true)
@@ -108,6 +114,36 @@ func (p *Parser) control(id int32) {
 		if slices.Contains(p.e.stop, id) {
 			p.endMessage(true)
 			p.state = afterTurn
+		}
+	}
+}
+
+// boundary ends a message or header with an end or start token.
+func (p *Parser) boundary(id int32) {
+	p.endMessage(true)
+	p.started = id == p.e.start
+}
+
+// onlyHeader reports whether there is a header so far and no content behind it.
+func (p *Parser) onlyHeader() bool {
+	_, rest := readHeader(p.segments, p.started, false, p.known)
+	return len(p.segments) > 0 && rest == ""
+}
+
+// expectsWord reports whether the header stops behind a channel or constrain token,
+// where no end can be meant.
+func (p *Parser) expectsWord() bool {
+	last := p.segments[len(p.segments)-1]
+	return last.after != afterStart && len(last.text) == 0
+}
+
+// resolve is told the token after one that broke a header off: if the header's
+// message token follows after all, nothing was broken off.
+func (p *Parser) resolve(next int32) {
+	if id := p.broken; id != 0 {
+		p.broken = 0
+		if next != p.e.message {
+			p.boundary(id)
 		}
 	}
 }

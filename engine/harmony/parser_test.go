@@ -137,6 +137,42 @@ func TestParserRecoversBrokenFraming(t *testing.T) {
 			output: "<channel>analysis<message>a<channel>final<message>b<return>",
 			want:   answer{Reasoning: "a", Content: "b"},
 		},
+		"a start token between header and message": {
+			output: " to=functions.f<channel>commentary json<start><message>{}<call>",
+			want:   answer{Calls: []call{{"f", "{}"}}},
+		},
+		"an end token behind constrain": {
+			output: "<channel>commentary to=functions.f <constrain><end>json<message>{}<call>",
+			want:   answer{Calls: []call{{"f", "{}"}}},
+		},
+		"a header that ends before its message": {
+			output: "<channel>commentary to=functions.f<end><start>assistant<channel>final<message>a<return>",
+			want:   answer{Content: "a", Calls: []call{{"f", ""}}},
+		},
+		"a header that ends with the output": {
+			output: "<channel>commentary to=functions.f<end>",
+			want:   answer{Calls: []call{{"f", ""}}},
+		},
+		"content that touches the channel": {
+			output: "<channel>finalHello<end>",
+			want:   answer{Content: "Hello"},
+		},
+		"the role behind the channel token": {
+			output: "<channel>analysis<message>a<end><start><channel>assistantfinal<message>b<return>",
+			want:   answer{Reasoning: "a", Content: "b"},
+		},
+		"two equals signs": {
+			output: "<channel>commentary to==functions.f<message>{}<call>",
+			want:   answer{Calls: []call{{"f", "{}"}}},
+		},
+		"a recipient without its to": {
+			output: "=functions.f<channel>commentary<message>{}<call>",
+			want:   answer{Calls: []call{{"f", "{}"}}},
+		},
+		"a content type for a recipient": {
+			output: "<channel>commentary to= json<message>a<end>",
+			want:   answer{Content: "a"},
+		},
 		"message, constrain and reserved tokens inside a message": {
 			output: "<channel>final<message>a<message>b<constrain>c<reserved>d<return>",
 			want:   answer{Content: "abcd"},

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Writes render.jsonl.gz and parse.jsonl.gz: what openai-harmony 0.0.8 makes of
-generated conversations and of generated model output.
+"""Writes render.jsonl.gz, parse.jsonl.gz and malformed.jsonl.gz: what openai-harmony
+makes of generated conversations, of generated model output and of broken output.
 
-    pip install openai-harmony==0.0.8
-    TIKTOKEN_ENCODINGS_BASE=<folder with o200k_base.tiktoken> python3 golden.py
+    TIKTOKEN_ENCODINGS_BASE=<folder with o200k_base.tiktoken> python3 golden.py <folder>
 
-The files hold text, so that a test needs no vocabulary: a control token <|x|> is
-written as U+0001 x U+0002. The ids of each rendering are recorded as the first 16
-hex digits of the SHA-256 of their decimal forms, joined by commas.
+In the first two a control token <|x|> is written as U+0001 x U+0002, so that their
+text can be read, and the ids of a rendering are recorded as the first 16 hex digits
+of the SHA-256 of their decimal forms, joined by commas. The third holds ids, because
+they need not be text.
 """
 import gzip
 import hashlib
@@ -15,10 +15,11 @@ import json
 import os
 import random
 import re
+import sys
 
 from openai_harmony import HarmonyEncodingName, load_harmony_encoding
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+OUT = sys.argv[1]
 ENCODING = load_harmony_encoding(HarmonyEncodingName.HARMONY_GPT_OSS)
 RAW = ENCODING._inner
 NAMES = {199999: "endoftext", 200002: "return", 200003: "constrain", 200005: "channel",
@@ -276,10 +277,113 @@ def parses(count):
 
 
 def write(path, rows):
-    with open(os.path.join(HERE, path), "wb") as f, gzip.GzipFile(fileobj=f, mode="wb", mtime=0, filename="") as z:
+    with open(os.path.join(OUT, path), "wb") as f, gzip.GzipFile(fileobj=f, mode="wb", mtime=0, filename="") as z:
         for row in rows:
             z.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
 
 
+def header(ids):
+    """Returns the places of an output's tokens that lie in headers."""
+    inside, places = True, []
+    for i, t in enumerate(ids):
+        inside = t == IDS["start"] or inside and t != IDS["message"]
+        if inside or t == IDS["message"]:
+            places.append(i)
+    return places
+
+
+def control_id():
+    return random.choice(list(NAMES) + [200013])
+
+
+def insert_in_header(ids):
+    at = random.choice(header(ids))
+    return ids[:at] + [control_id()] + ids[at:]
+
+
+def insert_anywhere(ids):
+    at = random.randint(0, len(ids))
+    return ids[:at] + [control_id()] + ids[at:]
+
+
+def drop(ids):
+    at = random.choice(header(ids))
+    return ids[:at] + ids[at + 1:]
+
+
+def double(ids):
+    at = random.choice(header(ids))
+    return ids[:at + 1] + ids[at:]
+
+
+def swap(ids):
+    at = random.choice(header(ids)[:-1])
+    return ids[:at] + [ids[at + 1], ids[at]] + ids[at + 2:]
+
+
+def without(name):
+    def change(ids):
+        places = [i for i, t in enumerate(ids) if t == IDS[name]]
+        at = random.choice(places) if places else len(ids) - 1
+        return ids[:at] + ids[at + 1:]
+    return change
+
+
+def cut(ids):
+    return ids[:random.randint(0, len(ids))]
+
+
+def unknown_channel(ids):
+    places = [i for i, t in enumerate(ids) if t == IDS["channel"]]
+    at = random.choice(places)
+    return ids[:at + 1] + RAW.encode(random.choice(["comment", "thought", "Final", "commentaryanalysis", "analysis final"]), []) + ids[at + 2:]
+
+
+def text_after_end(ids):
+    places = [i for i, t in enumerate(ids) if t in (IDS["end"], IDS["return"], IDS["call"])]
+    at = random.choice(places) + 1
+    return ids[:at] + RAW.encode(random.choice(["The answer is 4.", " ", "final", "<|start|>", "commentary"]), []) + ids[at:]
+
+
+def past_the_end(ids):
+    return ids + [random.choice([IDS["start"], IDS["channel"], IDS["message"]])] + encode(output())
+
+
+# Tokens that are a part of a character: every byte of one, and two longer ones.
+PARTS = [i for i in range(256) if RAW.decode_bytes([i])[0] >= 0x80] + [9552, 132990]
+
+
+def broken_bytes(ids):
+    """Tokens that are parts of characters, among them the end of a message."""
+    at = random.choice([i for i, t in enumerate(ids) if t in (IDS["end"], IDS["return"], IDS["call"])] + [random.randint(0, len(ids))])
+    return ids[:at] + random.choices(PARTS, k=random.randint(1, 3)) + ids[at:]
+
+
+MUTATIONS = {"a control token in a header": insert_in_header, "a control token anywhere": insert_anywhere, "a token of a header missing": drop,
+             "a token of a header twice": double, "two tokens of a header swapped": swap, "no message token": without("message"),
+             "no channel token": without("channel"), "no start token": without("start"), "no end token": without("end"), "cut off": cut,
+             "an unknown channel": unknown_channel, "text after the end": text_after_end, "past the end": past_the_end,
+             "broken characters": broken_bytes}
+
+
+def parsed(ids, strict):
+    try:
+        return json.loads(RAW.parse_messages_from_completion_tokens(ids, "assistant", strict))
+    except Exception as e:  # the binding has no narrower type
+        return {"error": str(e)}
+
+
+def malformed(count):
+    for i in range(count):
+        name = list(MUTATIONS)[i % len(MUTATIONS)]
+        spelled = output()
+        while "\x01channel\x02" not in spelled:
+            spelled = output()
+        whole = encode(spelled)
+        ids = MUTATIONS[name](whole)
+        yield {"mutation": name, "ids": ids, "whole": parsed(whole, True), "strict": parsed(ids, True), "lenient": parsed(ids, False)}
+
+
 write("render.jsonl.gz", renders(2200))
 write("parse.jsonl.gz", parses(2200))
+write("malformed.jsonl.gz", malformed(1400))
