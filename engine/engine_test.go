@@ -89,6 +89,8 @@ func TestSubmitRefuses(t *testing.T) {
 		"a prompt longer than the context":  {Request{Prompt: prompt(testContext + 1)}, ErrPromptTooLong},
 		"a negative token":                  {Request{Prompt: []int32{-1}}, ErrInvalidRequest},
 		"a token outside of the vocabulary": {Request{Prompt: []int32{testVocabulary}}, ErrInvalidRequest},
+		"too many alternatives":             {Request{Prompt: prompt(1), Logprobs: new(sample.MaxTop + 1)}, ErrInvalidRequest},
+		"fewer alternatives than none":      {Request{Prompt: prompt(1), Logprobs: new(-1)}, ErrInvalidRequest},
 		"a sampling parameter out of range": {Request{Prompt: prompt(1), Sampling: sample.Params{Temperature: -1, Seed: &seven}}, ErrInvalidRequest},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -119,20 +119,20 @@ func (l *loop) step() {
 		l.counters.promptTokens.Add(uint64(len(input)))
 	}
 	complete := t.prefilled == len(t.request.Prompt)
-	id, err := l.forward(t, input, complete)
+	token, err := l.forward(t, input, complete)
 	if err != nil {
 		l.finish(FinishError, err)
 		return
 	}
 	l.counters.kvTokens.Add(int64(len(input)))
 	if complete {
-		l.deliver(t, id)
+		l.deliver(t, token)
 	}
 }
 
 // forward runs the model and, if asked, samples the next token. A panic becomes
 // an error of this request.
-func (l *loop) forward(t *task, input []int32, draw bool) (id int32, err error) {
+func (l *loop) forward(t *task, input []int32, draw bool) (token Token, err error) {
 	l.counters.beginStep()
 	defer l.counters.endStep()
 	defer func() {
@@ -143,31 +143,42 @@ func (l *loop) forward(t *task, input []int32, draw bool) (id int32, err error) 
 	}()
 	if t.state == nil {
 		if t.state, err = l.runner.NewSequence(len(t.request.Prompt) + t.maxTokens); err != nil {
-			return 0, fmt.Errorf("engine: %w", err)
+			return Token{}, fmt.Errorf("engine: %w", err)
 		}
 	}
 	logits, err := t.state.Next(input)
 	if err != nil {
-		return 0, fmt.Errorf("engine: %w", err)
+		return Token{}, fmt.Errorf("engine: %w", err)
 	}
 	if draw {
-		id = l.sampler.Sample(logits)
+		token = l.draw(&t.request, logits)
 	}
-	return id, nil
+	return token, nil
+}
+
+// draw samples a token and, if the request asks, measures it.
+func (l *loop) draw(r *Request, logits []float32) Token {
+	token := Token{ID: l.sampler.Sample(logits)}
+	if r.Logprobs != nil {
+		top := make([]sample.Logprob, *r.Logprobs)
+		chosen, n := l.sampler.Logprob(logits, token.ID, top)
+		token.Logprobs = &Logprobs{Chosen: chosen, Top: top[:n]}
+	}
+	return token
 }
 
 // deliver hands a token to the reader and ends the request if it was the last.
-func (l *loop) deliver(t *task, id int32) {
-	t.last[0] = id
+func (l *loop) deliver(t *task, token Token) {
+	t.last[0] = token.ID
 	t.generated++
 	l.counters.generated.Add(1)
 	// The stream has room for maxTokens, so this never waits.
-	if err := t.stream.Send(t.ctx, Token{ID: id}); err != nil {
+	if err := t.stream.Send(t.ctx, token); err != nil {
 		l.finish(FinishCancelled, err)
 		return
 	}
 	switch {
-	case slices.Contains(t.request.StopTokens, id):
+	case slices.Contains(t.request.StopTokens, token.ID):
 		l.finish(FinishStop, nil)
 	case t.generated >= t.maxTokens:
 		l.finish(FinishLength, nil)

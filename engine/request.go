@@ -19,6 +19,9 @@ type Request struct {
 	Sampling sample.Params
 	// StopTokens end the request when generated; the stop token is delivered too.
 	StopTokens []int32
+	// Logprobs asks for the log probability of each token and of this many
+	// alternatives, from 0 to [sample.MaxTop]; nil for none of it.
+	Logprobs *int
 }
 
 // FinishReason says why a stream ended.
@@ -35,6 +38,15 @@ const (
 // Token is one generated token.
 type Token struct {
 	ID int32
+	// Logprobs is nil unless the request asked for it.
+	Logprobs *Logprobs
+}
+
+// Logprobs says how likely the model held a token to be, and which tokens it held
+// to be most likely there; see [sample.Sampler.Logprob] for what is counted.
+type Logprobs struct {
+	Chosen float64
+	Top    []sample.Logprob // most likely first
 }
 
 // check returns the number of tokens that the request may generate.
@@ -52,6 +64,9 @@ func (r *Request) check(contextLength, vocabulary int) (maxTokens int, err error
 	}
 	if err := r.Sampling.Validate(); err != nil {
 		return 0, fmt.Errorf("engine: %w: %w", ErrInvalidRequest, err)
+	}
+	if n := r.Logprobs; n != nil && (*n < 0 || *n > sample.MaxTop) {
+		return 0, fmt.Errorf("engine: %w: log probabilities of %d alternatives, there may be 0 to %d", ErrInvalidRequest, *n, sample.MaxTop)
 	}
 	room := contextLength - len(r.Prompt)
 	if r.MaxTokens <= 0 || r.MaxTokens > room {

@@ -55,14 +55,19 @@ func (p *Params) penalises() bool {
 	return p.FrequencyPenalty != 0 || p.PresencePenalty != 0 || p.RepetitionPenalty != 0 && p.RepetitionPenalty != 1
 }
 
-// adjust returns the logits after penalties and bias, in the sampler's memory if
-// there are any.
+// adjust returns the logits after bias and penalties, in the sampler's memory if
+// there are any. The bias comes first, as in vLLM, transformers and llama.cpp.
 func (s *Sampler) adjust(logits []float32) []float32 {
 	p := &s.params
 	if !p.penalises() && len(p.LogitBias) == 0 {
 		return logits
 	}
 	out := s.weights[:copy(s.weights, logits)]
+	for id, bias := range p.LogitBias {
+		if id >= 0 && int(id) < len(out) {
+			out[id] += bias
+		}
+	}
 	for _, id := range s.history.seen {
 		if int(id) >= len(out) {
 			continue
@@ -79,11 +84,6 @@ func (s *Sampler) adjust(logits []float32) []float32 {
 			v -= p.FrequencyPenalty*float64(n) + p.PresencePenalty
 		}
 		out[id] = float32(v)
-	}
-	for id, bias := range p.LogitBias {
-		if id >= 0 && int(id) < len(out) {
-			out[id] += bias
-		}
 	}
 	return out
 }

@@ -5,8 +5,8 @@ import (
 	"math"
 )
 
-// Params say how a token is chosen. They apply in the order repetition, frequency
-// and presence penalty, LogitBias, temperature, TopK, TopP, MinP. The zero value
+// Params say how a token is chosen. They apply in the order LogitBias, repetition,
+// frequency and presence penalty, temperature, TopK, TopP, MinP. The zero value
 // is greedy.
 type Params struct {
 	// Temperature divides the logits; 0 always takes the most likely token, the

@@ -9,6 +9,9 @@ import (
 // that equal seeds give equal draws.
 const stream = 0x9e3779b97f4a7c15
 
+// vanishing is where exp becomes 0 in float32.
+const vanishing = -104
+
 // Sampler draws tokens. It is not safe for concurrent use.
 type Sampler struct {
 	params     Params
@@ -92,8 +95,6 @@ func greedy(logits []float32) (best int32, top float32) {
 // soften writes exp((logit-top)/temperature) and returns the sum. The two slices
 // may be the same.
 func soften(weights, logits []float32, top float32, temperature float64) (total float64) {
-	// Below this the result is 0 in float32.
-	const vanishing = -104
 	inverse := 1 / temperature
 	if math.IsInf(inverse, 0) {
 		inverse = math.MaxFloat64
