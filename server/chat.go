@@ -62,9 +62,6 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, start time.Tim
 	}
 	s.active.Add(1)
 	defer s.active.Add(-1)
-	if s.draining.Load() { // it may have begun since guard looked; who waits for active to fall must miss nobody
-		return errShutdown
-	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	c, err := s.submit(ctx, request)
@@ -86,6 +83,9 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, start time.Tim
 // submit renders the conversation and hands it to the engine.
 func (s *Server) submit(ctx context.Context, r *openai.ChatRequest) (*completion, error) {
 	m := s.model.Load()
+	if r.Logprobs && m.Vocabulary == nil {
+		return nil, openai.Invalid(openai.CodeUnsupported, "logprobs", "Unsupported parameter: 'logprobs' is not available with this model.")
+	}
 	c := &completion{
 		id: s.newID("chatcmpl-"), created: s.now().Unix(), request: r, names: newFunctionNames(r), newID: s.newID,
 		stop: stopFilter{sequences: r.Stop}, last: map[harmony.Kind]int{},
@@ -100,6 +100,7 @@ func (s *Server) submit(ctx context.Context, r *openai.ChatRequest) (*completion
 		return nil, tooLong(len(prompt), m.ContextLength)
 	}
 	c.parser = m.Encoder.NewParser(c.names.offered(r)...)
+	c.aligner = c.newAligner(m.Vocabulary)
 	c.stream, err = m.Generator.Submit(ctx, s.engineRequest(r, m, c.id, prompt))
 	switch {
 	case err == nil:
@@ -125,13 +126,17 @@ func tooLong(prompt, length int) error {
 // answerWhole collects the deltas and sends them as one message.
 func (s *Server) answerWhole(ctx context.Context, w http.ResponseWriter, c *completion) error {
 	var all collector
-	finish, err := c.run(ctx, func(d openai.Delta) error { all.add(d); return nil })
+	finish, err := c.run(ctx, func(d openai.Delta, l *openai.Logprobs) error { all.add(d, l); return nil })
 	if err != nil {
 		return err
 	}
+	choice := openai.Choice{Message: all.message(), FinishReason: finish}
+	if c.request.Logprobs {
+		choice.Logprobs = &openai.Logprobs{Content: append([]openai.TokenLogprob{}, all.logprobs...)}
+	}
 	writeJSON(w, http.StatusOK, openai.ChatCompletion{
 		ID: c.id, Object: "chat.completion", Created: c.created, Model: s.options.ModelName(),
-		Choices: []openai.Choice{{Message: all.message(), FinishReason: finish}},
+		Choices: []openai.Choice{choice},
 		Usage:   c.usage,
 	})
 	return nil
@@ -182,6 +187,9 @@ func (s *Server) engineRequest(r *openai.ChatRequest, m *Model, id string, promp
 	if r.Seed != nil {
 		seed := uint64(*r.Seed)
 		e.Sampling.Seed = &seed
+	}
+	if r.Logprobs {
+		e.Logprobs = &r.TopLogprobs
 	}
 	return e
 }

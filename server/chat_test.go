@@ -251,6 +251,9 @@ func assemble(t *testing.T, r reply) openai.ChatCompletion {
 			}
 			choice.Message.Reasoning += c.Delta.Reasoning
 			choice.Message.ReasoningContent += c.Delta.ReasoningContent
+			if c.Logprobs != nil {
+				choice.Logprobs = &openai.Logprobs{Content: append(entries(choice), c.Logprobs.Content...)}
+			}
 			addCalls(&choice.Message, c.Delta.ToolCalls)
 		}
 	}
@@ -259,6 +262,13 @@ func assemble(t *testing.T, r reply) openai.ChatCompletion {
 	}
 	out.Choices = []openai.Choice{choice}
 	return out
+}
+
+func entries(c openai.Choice) []openai.TokenLogprob {
+	if c.Logprobs == nil {
+		return nil
+	}
+	return c.Logprobs.Content
 }
 
 func addCalls(m *openai.ResponseMessage, deltas []openai.ToolCallDelta) {
@@ -286,6 +296,7 @@ func TestEngineRequest(t *testing.T) {
 		seed        *uint64
 	}{
 		"the server's defaults": {"", 2048, 0.7, 0.9, nil},
+		"a temperature of 0":    {`,"temperature":0`, 2048, 0, 0.9, nil},
 		"the client's values":   {`,"max_tokens":5,"temperature":0,"top_p":1,"seed":-1`, 5, 0, 1, new(^uint64(0))},
 	}
 	for name, tc := range cases {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/gptoss/gptoss-operator/engine"
 	"github.com/gptoss/gptoss-operator/engine/harmony"
@@ -23,21 +24,28 @@ type completion struct {
 	newID   func(prefix string) string
 	parser  *harmony.Parser
 	stop    stopFilter
+	aligner *aligner // nil where no log probabilities are asked for
 	stream  *engine.Stream
 	cancel  context.CancelFunc // ends the request in the engine
 	// firstToken is called once, when the first token arrives.
 	firstToken func()
+	// quiet delivers when the client has heard nothing for long; alive is called then. A nil channel never does.
+	quiet <-chan time.Time
+	alive func() error
 
-	emit   func(openai.Delta) error
+	emit   emitter
 	last   map[harmony.Kind]int // the message that the last delta of a kind belonged to
 	calls  int
 	usage  openai.Usage
 	finish openai.FinishReason
 }
 
+// emitter takes a delta and the tokens of its content, if there are any to report.
+type emitter func(openai.Delta, *openai.Logprobs) error
+
 // run reads the stream to its end, gives its deltas to emit in order and returns why the answer ended. An error of emit
 // ends the answer.
-func (c *completion) run(ctx context.Context, emit func(openai.Delta) error) (openai.FinishReason, error) {
+func (c *completion) run(ctx context.Context, emit emitter) (openai.FinishReason, error) {
 	c.emit = emit
 	err := c.read(ctx)
 	c.usage.TotalTokens = c.usage.PromptTokens + c.usage.CompletionTokens
@@ -46,26 +54,59 @@ func (c *completion) run(ctx context.Context, emit func(openai.Delta) error) (op
 }
 
 func (c *completion) read(ctx context.Context) error {
-	for token := range c.stream.Tokens() {
-		if c.usage.CompletionTokens == 0 {
-			c.firstToken()
+	for {
+		token, ok, err := c.next()
+		if err == nil && ok {
+			err = c.take(token)
 		}
-		c.usage.CompletionTokens++
-		if err := c.deliver(c.parser.Push(token.ID)); err != nil {
+		switch {
+		case err != nil:
 			c.cancel()
 			return err
-		}
-		if c.stop.stopped {
+		case c.stop.stopped:
 			c.cancel()
 			c.finish = openai.FinishStop
 			return nil
+		case !ok:
+			return c.end(ctx)
 		}
 	}
+}
+
+// next waits for a token; ok is false at the end.
+func (c *completion) next() (token engine.Token, ok bool, err error) {
+	for {
+		select {
+		case token, ok = <-c.stream.Tokens():
+			return token, ok, nil
+		case <-c.quiet:
+			if err := c.alive(); err != nil {
+				return engine.Token{}, false, err
+			}
+		}
+	}
+}
+
+// take delivers what a token adds to the answer.
+func (c *completion) take(token engine.Token) error {
+	if c.usage.CompletionTokens == 0 {
+		c.firstToken()
+	}
+	c.usage.CompletionTokens++
+	deltas := c.parser.Push(token.ID)
+	c.aligner.push(token, deltas)
+	return c.deliver(deltas)
+}
+
+// end delivers what was held back and finds out why the stream ended.
+func (c *completion) end(ctx context.Context) error {
 	reason, err := c.reason(ctx)
 	if err != nil {
 		return err
 	}
-	if err := c.deliver(c.parser.Close()); err != nil {
+	deltas := c.parser.Close()
+	c.aligner.close(deltas)
+	if err := c.deliver(deltas); err != nil {
 		return err
 	}
 	if err := c.flush(); err != nil {
@@ -116,39 +157,37 @@ func (c *completion) deliverOne(d harmony.Delta) error {
 		if err := c.flush(); err != nil {
 			return err
 		}
-		return c.emit(c.toolCall(d))
+		return c.emit(c.toolCall(d), nil)
 	}
-	text := c.separated(d)
-	if text == "" {
+	if d.Text == "" {
 		return nil
 	}
+	separator := c.separator(d)
 	if d.Kind == harmony.KindReasoning {
 		if !c.request.IncludeReasoning {
 			return nil
 		}
-		return c.emit(openai.Delta{Reasoning: text, ReasoningContent: text})
+		return c.emit(openai.Delta{Reasoning: separator + d.Text, ReasoningContent: separator + d.Text}, nil)
 	}
-	return c.content(c.stop.push(text))
+	c.aligner.write(len(separator), len(d.Text))
+	return c.content(c.stop.push(separator + d.Text))
 }
 
-// separated puts a break before a message's first text where text of that kind came before it.
-func (c *completion) separated(d harmony.Delta) string {
-	if d.Text == "" {
-		return ""
-	}
+// separator is a break before a message's first text where text of that kind came before it.
+func (c *completion) separator(d harmony.Delta) string {
 	before, seen := c.last[d.Kind]
 	c.last[d.Kind] = d.Message
 	if seen && before != d.Message {
-		return messageBreak + d.Text
+		return messageBreak
 	}
-	return d.Text
+	return ""
 }
 
 func (c *completion) content(text string) error {
 	if text == "" {
 		return nil
 	}
-	return c.emit(openai.Delta{Content: &text})
+	return c.emit(openai.Delta{Content: &text}, c.aligner.show(len(text)))
 }
 
 // flush shows what the stop filter holds back.
@@ -169,9 +208,13 @@ type collector struct {
 	content, reasoning strings.Builder
 	calls              []openai.ToolCall
 	arguments          []*strings.Builder
+	logprobs           []openai.TokenLogprob
 }
 
-func (c *collector) add(d openai.Delta) {
+func (c *collector) add(d openai.Delta, l *openai.Logprobs) {
+	if l != nil {
+		c.logprobs = append(c.logprobs, l.Content...)
+	}
 	if d.Content != nil {
 		c.content.WriteString(*d.Content)
 	}

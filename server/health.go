@@ -40,7 +40,7 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) error {
 // status is unavailable without a model, on the way down and when a step hangs, and degraded while at least half of the
 // queue is taken: requests are served, but late.
 func (s *Server) status(now time.Time) string {
-	if s.draining.Load() || s.model.Load() == nil {
+	if s.leaving.Load() || s.model.Load() == nil {
 		return "unavailable"
 	}
 	stats := s.stats()

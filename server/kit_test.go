@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/gptoss/gptoss-operator/engine"
 	"github.com/gptoss/gptoss-operator/engine/harmony"
+	"github.com/gptoss/gptoss-operator/engine/sample"
 	"github.com/gptoss/gptoss-operator/engine/tokenizer"
 	"github.com/gptoss/gptoss-operator/server/openai"
 	"github.com/gptoss/gptoss-operator/server/options"
@@ -25,15 +27,30 @@ var controlTokens = []string{
 	"<|start|>", "<|end|>", "<|message|>", "<|channel|>", "<|constrain|>", "<|return|>", "<|call|>", "<|endoftext|>",
 }
 
-// words is a tokenizer whose ids 0 to 255 are the bytes, followed by the control tokens.
+// pieces are tokens of several bytes, some of them parts of characters. Text is never encoded with them.
+var pieces = []string{"ab\xe2", "\x82\xac!", "\x82", "analysis hidden", "final answer", "xENDy", "\n\nEND", " to=functions.f {", "€ 1", "ENDEND", "\xff\xffz"}
+
+// piece returns the id of one of them.
+func piece(n int) int32 { return int32(256 + len(controlTokens) + n) }
+
+// words is a tokenizer whose ids 0 to 255 are the bytes, followed by the control tokens and the pieces.
 var words = sync.OnceValue(func() *tokenizer.Tokenizer {
+	var letters [256]string
 	vocabulary, next := map[string]int{}, rune(0x100)
 	for b := range 256 {
 		r := rune(b)
 		if b <= ' ' || b > '~' && b < 0xa1 || b == 0xad {
 			r, next = next, next+1
 		}
-		vocabulary[string(r)] = b
+		letters[b] = string(r)
+		vocabulary[letters[b]] = b
+	}
+	for n, text := range pieces {
+		var spelled strings.Builder
+		for _, b := range []byte(text) {
+			spelled.WriteString(letters[b])
+		}
+		vocabulary[spelled.String()] = int(piece(n))
 	}
 	var added []map[string]any
 	for i, name := range controlTokens {
@@ -100,19 +117,29 @@ func (s *script) Submit(ctx context.Context, r engine.Request) (*engine.Stream, 
 	s.requests = append(s.requests, r)
 	s.mu.Unlock()
 	stream := engine.NewStream(0)
-	go s.play(ctx, stream)
+	go s.play(ctx, stream, r.Logprobs)
 	return stream, nil
 }
 
-func (s *script) play(ctx context.Context, stream *engine.Stream) {
-	for _, id := range s.tokens {
+// measured is what the script reports of its token number i: the number itself, and as alternatives the token, one with
+// the probability 0, and a control token.
+func measured(i int, id int32, alternatives *int) *engine.Logprobs {
+	if alternatives == nil {
+		return nil
+	}
+	top := []sample.Logprob{{ID: id, Logprob: -float64(i)}, {ID: 'b', Logprob: math.Inf(-1)}, {ID: 256, Logprob: -0.5}}
+	return &engine.Logprobs{Chosen: -float64(i), Top: top[:min(*alternatives, len(top))]}
+}
+
+func (s *script) play(ctx context.Context, stream *engine.Stream, alternatives *int) {
+	for i, id := range s.tokens {
 		if s.gate != nil {
 			select {
 			case <-s.gate:
 			case <-ctx.Done():
 			}
 		}
-		if err := stream.Send(ctx, engine.Token{ID: id}); err != nil || ctx.Err() != nil {
+		if err := stream.Send(ctx, engine.Token{ID: id, Logprobs: measured(i, id, alternatives)}); err != nil || ctx.Err() != nil {
 			stream.Finish(engine.FinishCancelled, context.Cause(ctx))
 			if s.cancelled != nil {
 				close(s.cancelled)
@@ -186,7 +213,7 @@ func newModel(t *testing.T, g Generator) *Model {
 		t.Fatal(err)
 	}
 	return &Model{
-		Generator: g, Encoder: encoding, ContextLength: 4096, ActiveParameters: 3608307264, TotalParameters: 20914757184, Created: at,
+		Generator: g, Encoder: encoding, Vocabulary: words(), ContextLength: 4096, ActiveParameters: 3608307264, TotalParameters: 20914757184, Created: at,
 	}
 }
 

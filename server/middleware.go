@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/gptoss/gptoss-operator/server/openai"
@@ -42,7 +43,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 		}
 		w.Header().Set("X-Request-Id", n.requestID)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		rec := &recorder{ResponseWriter: w}
+		rec := &recorder{ResponseWriter: w, leaving: &s.leaving}
 		defer func() { s.logAccess(r, n, rec, time.Since(start)) }()
 		next.ServeHTTP(rec, r.WithContext(context.WithValue(r.Context(), noteKey{}, n)))
 	})
@@ -94,17 +95,22 @@ func (s *Server) recoverPanics(next http.Handler) http.Handler {
 	})
 }
 
-// recorder remembers what was sent.
+// recorder remembers what was sent. Once the server is leaving it has every connection closed after its answer, so that
+// the client's next request goes elsewhere.
 type recorder struct {
 	http.ResponseWriter
-	status int // 0 until the header is sent
-	bytes  int64
+	leaving *atomic.Bool
+	status  int // 0 until the header is sent
+	bytes   int64
 }
 
 // WriteHeader notes the status.
 func (r *recorder) WriteHeader(status int) {
 	if r.status == 0 && status >= 200 {
 		r.status = status
+		if r.leaving.Load() {
+			r.Header().Set("Connection", "close")
+		}
 	}
 	r.ResponseWriter.WriteHeader(status)
 }
@@ -112,7 +118,7 @@ func (r *recorder) WriteHeader(status int) {
 // Write counts the bytes.
 func (r *recorder) Write(p []byte) (int, error) {
 	if r.status == 0 {
-		r.status = http.StatusOK
+		r.WriteHeader(http.StatusOK)
 	}
 	n, err := r.ResponseWriter.Write(p)
 	r.bytes += int64(n)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -40,10 +41,11 @@ func (s *Server) routes() http.Handler {
 	return mux
 }
 
-// guard lets a request through that has a key and comes while the server serves.
+// guard lets a request through that has a key and comes while the server serves. On the way down that is until the grace
+// period is over.
 func (s *Server) guard(next handler) handler {
 	return s.authenticated(func(w http.ResponseWriter, r *http.Request) error {
-		if s.draining.Load() {
+		if errors.Is(context.Cause(r.Context()), errShutdown) {
 			return errShutdown
 		}
 		if s.model.Load() == nil {

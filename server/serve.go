@@ -15,13 +15,15 @@ const (
 	maxHeaderBytes = 64 << 10
 	// endTimeout is what requests get to write their last event after they were cut off, and Shutdown to see them end.
 	endTimeout = 3 * time.Second
-	// drainInterval is how often the number of running completions is looked at during the grace period.
-	drainInterval = 20 * time.Millisecond
 )
 
-// Serve answers on a listener until ctx ends. Then health turns unavailable and new work is refused, while running
-// completions may finish within the grace period; what is still running after it gets an error event. The listener stays
-// open meanwhile, so that probes and late clients get an answer instead of a refused connection.
+// Serve answers on a listener until ctx ends, and then leaves in three steps:
+//
+//   - For the shutdown delay everything goes on, but health is unavailable and every answer closes its connection. Load
+//     balancers need that long to see it, and clients with a connection of their own learn of it without an error.
+//   - Then nothing new is accepted, idle connections are closed and running requests may finish until the grace period,
+//     counted from the beginning, is over.
+//   - What is still running then ends with an error event.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	base, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(errShutdown)
@@ -40,32 +42,31 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		return err
 	case <-ctx.Done():
 	}
-	s.draining.Store(true)
-	s.log.Info("shutting down", "active", s.active.Load(), "grace", s.options.ShutdownGrace.String())
-	if !s.drain() {
-		s.log.Warn("grace period is over", "active", s.active.Load())
-		cut(errShutdown)
+	s.leaving.Store(true)
+	delay := min(s.options.ShutdownDelay, s.options.ShutdownGrace)
+	s.log.Info("shutting down", "active", s.active.Load(), "delay", delay.String(), "grace", s.options.ShutdownGrace.String())
+	select {
+	case <-s.after(delay):
+	case err := <-failed: // nothing more can arrive
+		s.log.Warn("the listener failed", "error", err.Error())
 	}
-	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+	return s.finish(h, s.options.ShutdownGrace-delay, func() { cut(errShutdown) })
+}
+
+// finish waits until the running requests have ended and cuts them off when their time is over.
+func (s *Server) finish(h *http.Server, left time.Duration, cut func()) error {
+	finishing, cancel := context.WithTimeout(context.Background(), left)
+	defer cancel()
+	err := h.Shutdown(finishing)
+	if !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	s.log.Warn("grace period is over", "active", s.active.Load())
+	cut()
+	ending, cancel := context.WithTimeout(context.Background(), endTimeout)
 	defer cancel()
 	if err := h.Shutdown(ending); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	return h.Close()
-}
-
-// drain waits for the running completions and reports whether all ended within the grace period.
-func (s *Server) drain() bool {
-	deadline := time.NewTimer(s.options.ShutdownGrace)
-	defer deadline.Stop()
-	tick := time.NewTicker(drainInterval)
-	defer tick.Stop()
-	for s.active.Load() > 0 {
-		select {
-		case <-deadline.C:
-			return s.active.Load() == 0
-		case <-tick.C:
-		}
-	}
-	return true
 }

@@ -33,10 +33,18 @@ type Encoder interface {
 	NewParser(functions ...string) *harmony.Parser
 }
 
+// Vocabulary knows what tokens stand for; *tokenizer.Tokenizer is one.
+type Vocabulary interface {
+	TokenBytes(id int32) []byte
+	IsSpecial(id int32) bool
+}
+
 // Model is a loaded model.
 type Model struct {
-	Generator        Generator
-	Encoder          Encoder
+	Generator Generator
+	Encoder   Encoder
+	// Vocabulary spells tokens for log probabilities, which are refused where it is nil.
+	Vocabulary       Vocabulary
 	ContextLength    int // tokens of prompt and answer together
 	ActiveParameters int64
 	TotalParameters  int64
@@ -67,8 +75,10 @@ type Server struct {
 	keys    *keyring
 	metrics *metrics
 	model   atomic.Pointer[Model]
-	// draining is true from the moment when the process was asked to end.
-	draining atomic.Bool
+	// leaving is true from the moment when the process was asked to end.
+	leaving atomic.Bool
+	// after is the clock of the shutdown delay.
+	after func(time.Duration) <-chan time.Time
 	// active counts the completions that were accepted and have not ended, running or waiting.
 	active atomic.Int64
 }
@@ -90,6 +100,7 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{
 		options: c.Options, version: c.Version, log: c.Logger, aliases: c.Aliases, now: c.Now, newID: c.NewID, keys: keys,
+		after: time.After,
 	}
 	s.metrics = newMetrics(s)
 	return s, nil

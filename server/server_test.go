@@ -31,7 +31,7 @@ func TestModels(t *testing.T) {
 func TestHealth(t *testing.T) {
 	cases := map[string]struct {
 		generator  Generator
-		draining   bool
+		leaving    bool
 		wantStatus int
 		want       string
 	}{
@@ -48,7 +48,7 @@ func TestHealth(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, tc.generator, func(c *Config) { c.Options.APIKeys = []string{"key"} })
-			f.draining.Store(tc.draining)
+			f.leaving.Store(tc.leaving)
 			got := f.do(t, http.MethodGet, "/v1/health", "")
 			health := decode[openai.Health](t, got.body)
 			if health.MemoryUsageGB <= 0 || health.MemoryUsageGB > 64 {
@@ -64,27 +64,14 @@ func TestHealth(t *testing.T) {
 }
 
 func TestNotReady(t *testing.T) {
-	cases := map[string]struct {
-		generator Generator
-		draining  bool
-		wantCode  string
-	}{
-		"no model":        {nil, false, openai.CodeModelNotLoaded},
-		"on the way down": {&script{}, true, openai.CodeShuttingDown},
+	f := newFixture(t, nil)
+	for _, got := range []reply{f.chat(t, ask("")), f.do(t, http.MethodGet, "/v1/models", "")} {
+		if e := got.error(t); e.Status != 503 || *e.Code != openai.CodeModelNotLoaded || e.Type != openai.TypeUnavailable || got.header.Get("Retry-After") != "1" {
+			t.Errorf("status %d: %s", got.status, got.body)
+		}
 	}
-	for name, tc := range cases {
-		t.Run(name, func(t *testing.T) {
-			f := newFixture(t, tc.generator)
-			f.draining.Store(tc.draining)
-			for _, got := range []reply{f.chat(t, ask("")), f.do(t, http.MethodGet, "/v1/models", "")} {
-				if e := got.error(t); e.Status != 503 || *e.Code != tc.wantCode || e.Type != openai.TypeUnavailable || got.header.Get("Retry-After") != "1" {
-					t.Errorf("status %d: %s", got.status, got.body)
-				}
-			}
-			if got := f.do(t, http.MethodGet, "/v1/metrics", ""); got.status != 200 {
-				t.Errorf("metrics: status %d", got.status)
-			}
-		})
+	if got := f.do(t, http.MethodGet, "/v1/metrics", ""); got.status != 200 {
+		t.Errorf("metrics: status %d", got.status)
 	}
 }
 

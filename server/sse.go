@@ -16,6 +16,7 @@ import (
 // is an event too.
 func (s *Server) answerStream(ctx context.Context, w http.ResponseWriter, r *http.Request, c *completion) {
 	events := beginEvents(w)
+	defer events.quiet.Stop()
 	err := s.sendAnswer(ctx, events, c)
 	if err == nil {
 		return
@@ -45,7 +46,10 @@ func (s *Server) sendAnswer(ctx context.Context, events *eventWriter, c *complet
 	if err := events.send(chunk(openai.ChunkChoice{Delta: openai.Delta{Role: "assistant", Content: &empty}})); err != nil {
 		return err
 	}
-	finish, err := c.run(ctx, func(d openai.Delta) error { return events.send(chunk(openai.ChunkChoice{Delta: d})) })
+	c.quiet, c.alive = events.quiet.C, events.comment
+	finish, err := c.run(ctx, func(d openai.Delta, l *openai.Logprobs) error {
+		return events.send(chunk(openai.ChunkChoice{Delta: d, Logprobs: l}))
+	})
 	if err != nil {
 		return err
 	}
@@ -62,10 +66,15 @@ func (s *Server) sendAnswer(ctx context.Context, events *eventWriter, c *complet
 	return events.done()
 }
 
-// eventWriter writes server-sent events and flushes each.
+// aliveInterval is how long a stream may be silent, as while its request waits for its turn: a quarter of the time after
+// which the usual proxies give up (Nginx 60 s, AWS 60 s).
+const aliveInterval = 15 * time.Second
+
+// eventWriter writes server-sent events and flushes each. quiet fires when nothing was written for aliveInterval.
 type eventWriter struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
+	quiet   *time.Timer
 }
 
 func beginEvents(w http.ResponseWriter) *eventWriter {
@@ -74,7 +83,7 @@ func beginEvents(w http.ResponseWriter) *eventWriter {
 	h.Set("Cache-Control", "no-cache")
 	h.Set("X-Accel-Buffering", "no") // or Nginx holds the events back
 	w.WriteHeader(http.StatusOK)
-	return &eventWriter{w: w, control: http.NewResponseController(w)}
+	return &eventWriter{w: w, control: http.NewResponseController(w), quiet: time.NewTimer(aliveInterval)}
 }
 
 func (e *eventWriter) send(v any) error {
@@ -82,17 +91,21 @@ func (e *eventWriter) send(v any) error {
 	if err != nil {
 		return err
 	}
-	return e.write(data)
+	return e.write("data: ", data)
 }
 
-func (e *eventWriter) done() error { return e.write([]byte("[DONE]")) }
+func (e *eventWriter) done() error { return e.write("data: ", []byte("[DONE]")) }
+
+// comment is a line that clients skip and proxies take for life.
+func (e *eventWriter) comment() error { return e.write(": ", []byte("keep-alive")) }
 
 // write fails only when nobody reads any more: the client left, or read nothing for writeTimeout.
-func (e *eventWriter) write(data []byte) error {
+func (e *eventWriter) write(field string, data []byte) error {
+	e.quiet.Reset(aliveInterval)
 	// Not every ResponseWriter knows deadlines; the error says only that.
 	_ = e.control.SetWriteDeadline(time.Now().Add(writeTimeout))
-	event := make([]byte, 0, len(data)+8)
-	event = append(append(append(event, "data: "...), data...), "\n\n"...)
+	event := make([]byte, 0, len(field)+len(data)+2)
+	event = append(append(append(event, field...), data...), "\n\n"...)
 	if _, err := e.w.Write(event); err != nil {
 		return errClientGone
 	}

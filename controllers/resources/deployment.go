@@ -79,7 +79,7 @@ func podTemplate(m *v1alpha1.GptOssModel, o options.Options, image string) (core
 		Spec: corev1.PodSpec{
 			AutomountServiceAccountToken:  new(false),
 			EnableServiceLinks:            new(false),
-			TerminationGracePeriodSeconds: new(seconds(endpointDelay + o.ShutdownGrace + exitMargin)),
+			TerminationGracePeriodSeconds: new(seconds(o.ShutdownGrace + exitMargin)),
 			SecurityContext: &corev1.PodSecurityContext{
 				RunAsNonRoot:   new(true),
 				SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
@@ -123,9 +123,6 @@ func container(m *v1alpha1.GptOssModel, o options.Options, image string) corev1.
 		StartupProbe:   probe(startPeriod, 3, int32(seconds(startTime(m))/startPeriod)),
 		ReadinessProbe: probe(5, 3, 2),
 		LivenessProbe:  probe(10, 5, 6),
-		Lifecycle: &corev1.Lifecycle{
-			PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: seconds(endpointDelay)}},
-		},
 		Resources:                containerResources(m),
 		TerminationMessagePath:   o.TerminationLog,
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,

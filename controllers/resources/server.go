@@ -35,7 +35,8 @@ func ServerOptions(m *v1alpha1.GptOssModel) (options.Options, error) {
 	if err := setGeneration(&o, m.Spec.Generation); err != nil {
 		return options.Options{}, err
 	}
-	o.ShutdownGrace = drainTime(o.MaxTokens)
+	o.ShutdownDelay = endpointDelay
+	o.ShutdownGrace = min(endpointDelay+drainTime(o.MaxTokens), maxDrain)
 	o.TerminationLog = terminationLog
 	if err := o.Validate(); err != nil {
 		return options.Options{}, fmt.Errorf("resources: server options: %w", err)

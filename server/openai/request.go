@@ -12,6 +12,7 @@ const (
 	maxTokensLimit = math.MaxInt32
 	maxStops       = 4    // as OpenAI
 	maxStopLength  = 1000 // bytes; text is held back while it may begin a stop sequence, so they must not be endless
+	maxTopLogprobs = 20   // as OpenAI
 )
 
 // ChatRequest is a checked POST /v1/chat/completions. Pointers and empty strings stand for "not given".
@@ -23,6 +24,9 @@ type ChatRequest struct {
 	TopP        *float64
 	Seed        *int64
 	Stop        []string
+	// Logprobs asks for the log probabilities of the content's tokens, TopLogprobs for those of so many alternatives.
+	Logprobs    bool
+	TopLogprobs int
 
 	Stream       bool
 	IncludeUsage bool
@@ -77,6 +81,20 @@ func decodeSampling(o object, r *ChatRequest) {
 	r.TopP = o.number("top_p", 0, 1)
 	r.Seed = o.integer("seed", math.MinInt64, math.MaxInt64)
 	r.Stop = decodeStop(o)
+	decodeLogprobs(o, r)
+}
+
+// decodeLogprobs takes top_logprobs 0 without logprobs too: it asks for nothing.
+func decodeLogprobs(o object, r *ChatRequest) {
+	r.Logprobs = o.bool("logprobs", false)
+	n := o.integer("top_logprobs", 0, maxTopLogprobs)
+	if n == nil {
+		return
+	}
+	if *n > 0 && !r.Logprobs {
+		o.d.fail(CodeInvalidValue, "top_logprobs", "Invalid value for 'top_logprobs': it is only allowed when logprobs is true.")
+	}
+	r.TopLogprobs = int(*n)
 }
 
 func decodeStop(o object) []string {

@@ -26,7 +26,32 @@ type ChatCompletion struct {
 type Choice struct {
 	Index        int             `json:"index"`
 	Message      ResponseMessage `json:"message"`
+	Logprobs     *Logprobs       `json:"logprobs,omitempty"` // absent unless asked for
 	FinishReason FinishReason    `json:"finish_reason"`
+}
+
+// ImpossibleLogprob stands for a probability of 0, whose logarithm JSON cannot express.
+const ImpossibleLogprob = -9999.0
+
+// Logprobs are the tokens that made the visible content: neither those of the reasoning and of tool calls nor the control
+// tokens between messages. Their bytes together are the content, where no stop sequence cut it: then the last token may
+// reach beyond. The blank line that joins a preamble to the answer after it was made by no token and has no entry.
+type Logprobs struct {
+	Content []TokenLogprob `json:"content"`
+	Refusal *struct{}      `json:"refusal"` // always null: what the model refuses, it refuses in the content
+}
+
+// TokenLogprob is a token of the content and what the model might have said in its place.
+type TokenLogprob struct {
+	TopLogprob
+	TopLogprobs []TopLogprob `json:"top_logprobs"` // most likely first; empty, not null, where none were asked for
+}
+
+// TopLogprob is a token and the natural logarithm of its probability.
+type TopLogprob struct {
+	Token   string  `json:"token"` // bytes that are no whole character appear as U+FFFD
+	Logprob float64 `json:"logprob"`
+	Bytes   []int   `json:"bytes"` // null for a control token, which stands for no text
 }
 
 // ResponseMessage is the assistant's message. The reasoning is in both fields that clients know, with the same text.
@@ -78,6 +103,7 @@ type ChatChunk struct {
 type ChunkChoice struct {
 	Index        int           `json:"index"`
 	Delta        Delta         `json:"delta"`
+	Logprobs     *Logprobs     `json:"logprobs,omitempty"` // only in chunks that add content
 	FinishReason *FinishReason `json:"finish_reason"`
 }
 

@@ -17,8 +17,6 @@ type unsupported struct {
 var unsupportedParameters = []unsupported{
 	{"n", among("1"), "one answer is made for each request; send several requests"},
 	{"best_of", among("1"), "one answer is made for each request"},
-	{"logprobs", among("false"), "log probabilities are not available yet"},
-	{"top_logprobs", among("0"), "log probabilities are not available yet"},
 	{"logit_bias", among("{}"), "not available yet"},
 	{"frequency_penalty", zero, "not available yet"},
 	{"presence_penalty", zero, "not available yet"},

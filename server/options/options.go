@@ -19,7 +19,8 @@ type Options struct {
 	Host string
 	// Port is the TCP port to listen on; 0 picks a free one.
 	Port int
-	// Model is "demo" for the model inside the binary, or a directory in Hugging Face's layout.
+	// Model is "demo" for the model inside the binary, a directory in any layout (Hugging Face's safetensors, OpenAI's
+	// original/, GGUF) or a .gguf file.
 	Model string
 	// ServedModelName is the model's id for clients; empty means a name made from Model.
 	ServedModelName string
@@ -41,7 +42,11 @@ type Options struct {
 	MaxQueue int
 	// MaxBodyBytes is the largest request body.
 	MaxBodyBytes int64
-	// ShutdownGrace is how long running requests may take to finish after SIGTERM.
+	// ShutdownDelay is how long new requests are still taken after SIGTERM: health is unavailable from the first moment, but
+	// it takes seconds until every load balancer has seen that.
+	ShutdownDelay time.Duration
+	// ShutdownGrace is how long running requests may take to finish after SIGTERM. It includes ShutdownDelay, which it
+	// cuts short where it is shorter.
 	ShutdownGrace time.Duration
 	// TerminationLog is a file that gets the one sentence why the model cannot be served; empty means none.
 	TerminationLog string
@@ -60,6 +65,8 @@ func Default() Options {
 		MaxQueue: 64,
 		// A full window of 131072 tokens is about 600 kB of text; escaping, tools and replayed reasoning multiply it.
 		MaxBodyBytes: 4 << 20,
+		// What kube-proxy and ingress controllers need to take an endpoint out, with a margin.
+		ShutdownDelay: 5 * time.Second,
 		// Ends within the 30 seconds that Kubernetes gives a pod by default.
 		ShutdownGrace: 25 * time.Second,
 		LogLevel:      "info", LogFormat: "json",
@@ -78,7 +85,8 @@ func (o Options) ContextFor(modelMax int) (int, error) {
 	return o.ContextLength, nil
 }
 
-// ModelName returns the id that clients use: ServedModelName, or gpt-oss-demo for the demo, or the directory's name.
+// ModelName returns the id that clients use: ServedModelName, or gpt-oss-demo for the demo, or the name of the directory
+// or file, without .gguf.
 func (o Options) ModelName() string {
 	if o.ServedModelName != "" {
 		return o.ServedModelName
@@ -87,7 +95,7 @@ func (o Options) ModelName() string {
 		return "gpt-oss-demo"
 	}
 	name := strings.TrimRight(o.Model, "/")
-	name = name[strings.LastIndexByte(name, '/')+1:]
+	name = strings.TrimSuffix(name[strings.LastIndexByte(name, '/')+1:], ".gguf")
 	if name == "" || name == "." || name == ".." {
 		return "gpt-oss"
 	}

@@ -42,11 +42,12 @@ func TestParse(t *testing.T) {
 			args: []string{
 				"--host=::1", "--port=0", "--model=/m", "--served-model-name=chat", "--api-key=k", "--api-key-file=/k", "--context-length=4096",
 				"--max-tokens=7", "--temperature=0", "--top-p=1", "--reasoning-level=high", "--max-queue=1", "--max-body-bytes=1024",
-				"--shutdown-grace=1m", "--termination-log=/t", "--log-level=debug", "--log-format=text",
+				"--shutdown-delay=2s", "--shutdown-grace=1m", "--termination-log=/t", "--log-level=debug", "--log-format=text",
 			},
 			want: Options{
 				Host: "::1", Model: "/m", ServedModelName: "chat", APIKeys: Keys{"k"}, APIKeyFile: "/k", ContextLength: 4096,
-				MaxTokens: 7, TopP: 1, ReasoningLevel: "high", MaxQueue: 1, MaxBodyBytes: 1024, ShutdownGrace: time.Minute, TerminationLog: "/t",
+				MaxTokens: 7, TopP: 1, ReasoningLevel: "high", MaxQueue: 1, MaxBodyBytes: 1024,
+				ShutdownDelay: 2 * time.Second, ShutdownGrace: time.Minute, TerminationLog: "/t",
 				LogLevel: "debug", LogFormat: "text",
 			},
 		},
@@ -77,6 +78,7 @@ func TestParseErrors(t *testing.T) {
 		"unknown reasoning level":    {[]string{"--reasoning-level=extreme"}, `--reasoning-level "extreme": must be one of low, medium, high`},
 		"no tokens":                  {[]string{"--max-tokens=0"}, `--max-tokens "0": must be a whole number from 1 to 1048576`},
 		"grace not a duration":       {[]string{"--shutdown-grace=25"}, `--shutdown-grace "25": must be a duration from 0s to 1h0m0s, such as 25s`},
+		"delay below 0":              {[]string{"--shutdown-delay=-1s"}, `--shutdown-delay "-1s": must be a duration from 0s to 1h0m0s, such as 25s`},
 		"body limit too small":       {[]string{"--max-body-bytes=1"}, `--max-body-bytes "1": must be a whole number from 1024 to 1073741824`},
 		"empty model":                {[]string{"--model="}, `--model: must not be empty`},
 		"host with a path":           {[]string{"--host=a/b"}, `--host "a/b": must be an IP address or a host name`},
@@ -158,6 +160,7 @@ func generate(r *rand.Rand) Options {
 	maybe(func() { o.ReasoningLevel = pick("low", "medium", "high") })
 	maybe(func() { o.MaxQueue = 1 + r.IntN(maxQueue) })
 	maybe(func() { o.MaxBodyBytes = minBodyBytes + r.Int64N(maxBodyBytes-minBodyBytes+1) })
+	maybe(func() { o.ShutdownDelay = time.Duration(r.Int64N(int64(maxGrace) + 1)) })
 	maybe(func() { o.ShutdownGrace = time.Duration(r.Int64N(int64(maxGrace) + 1)) })
 	maybe(func() { o.TerminationLog = word() })
 	maybe(func() { o.LogLevel = pick("debug", "info", "warn", "error") })
@@ -219,6 +222,8 @@ func TestModelName(t *testing.T) {
 		"demo":              {"demo", "", "gpt-oss-demo"},
 		"directory":         {"/models/gpt-oss-20b/", "", "gpt-oss-20b"},
 		"named":             {"demo", "chat", "chat"},
+		"a file":            {"/models/gpt-oss-20b-mxfp4.gguf", "", "gpt-oss-20b-mxfp4"},
+		"a nameless file":   {"/models/.gguf", "", "gpt-oss"},
 		"the root":          {"/", "", "gpt-oss"},
 		"current directory": {".", "", "gpt-oss"},
 	}
