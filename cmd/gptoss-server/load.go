@@ -3,22 +3,16 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"log/slog"
 	"time"
 
 	"github.com/gptoss/gptoss-operator/engine"
 	"github.com/gptoss/gptoss-operator/engine/demo"
 	"github.com/gptoss/gptoss-operator/engine/harmony"
-	"github.com/gptoss/gptoss-operator/engine/tokenizer"
 	"github.com/gptoss/gptoss-operator/engine/weights"
 	"github.com/gptoss/gptoss-operator/server"
 	"github.com/gptoss/gptoss-operator/server/options"
 )
-
-// maxTokenizerBytes is twice the tokenizer.json of gpt-oss, and as much as the tokenizer reads.
-const maxTokenizerBytes = 64 << 20
 
 // loaded is a model together with what must be closed after it.
 type loaded struct {
@@ -43,7 +37,7 @@ func open(model string) (*weights.Checkpoint, error) {
 	if model == "demo" {
 		return weights.OpenFS(demo.Files())
 	}
-	return weights.OpenDir(model)
+	return weights.Open(model)
 }
 
 func start(c *weights.Checkpoint, o options.Options, log *slog.Logger) (*loaded, error) {
@@ -51,21 +45,21 @@ func start(c *weights.Checkpoint, o options.Options, log *slog.Logger) (*loaded,
 	if err != nil {
 		return nil, err
 	}
-	words, err := readTokenizer(c.Files())
+	words, origin, err := chooseTokenizer(c.Vocabulary, c.Files(), c.Config.VocabSize)
 	if err != nil {
-		return nil, fmt.Errorf("tokenizer.json: %w", err)
+		return nil, fmt.Errorf("%s: %w", origin, err)
 	}
 	if words.Size() > c.Config.VocabSize {
-		return nil, fmt.Errorf("tokenizer.json: has %d tokens, but config.json says vocab_size %d", words.Size(), c.Config.VocabSize)
+		return nil, fmt.Errorf("%s: has %d tokens, but the model's vocabulary has %d", origin, words.Size(), c.Config.VocabSize)
 	}
 	encoding, err := harmony.New(words)
 	if err != nil {
-		return nil, fmt.Errorf("tokenizer.json: %w", err)
+		return nil, fmt.Errorf("%s: %w", origin, err)
 	}
 	e, err := engine.New(engine.Options{
 		Checkpoint:      c,
 		ContextLength:   contextLength,
-		VocabularyLimit: words.Size(), // what lies above is padding of the embedding
+		VocabularyLimit: trained(words), // what lies above is padding of the embedding
 		QueueLimit:      o.MaxQueue,
 		Logger:          log,
 	})
@@ -74,24 +68,9 @@ func start(c *weights.Checkpoint, o options.Options, log *slog.Logger) (*loaded,
 	}
 	return &loaded{
 		Model: &server.Model{
-			Generator: e, Encoder: encoding, ContextLength: contextLength,
+			Generator: e, Encoder: encoding, Vocabulary: words, ContextLength: contextLength,
 			ActiveParameters: c.Config.ActiveParameters(), TotalParameters: c.Config.TotalParameters(), Created: time.Now(),
 		},
 		close: func() error { return errors.Join(e.Close(), c.Close()) },
 	}, nil
-}
-
-func readTokenizer(fsys fs.FS) (*tokenizer.Tokenizer, error) {
-	f, err := fsys.Open("tokenizer.json")
-	if err != nil {
-		return nil, err
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxTokenizerBytes+1))
-	if err := errors.Join(err, f.Close()); err != nil {
-		return nil, err
-	}
-	if len(data) > maxTokenizerBytes {
-		return nil, fmt.Errorf("must have at most %d bytes", maxTokenizerBytes)
-	}
-	return tokenizer.Parse(data)
 }

@@ -1,5 +1,5 @@
 // Command gptoss-server serves a gpt-oss model over the OpenAI API: it listens at once, loads the model meanwhile and
-// answers until it is asked to end.
+// answers until it is asked to end. Its other commands download models and tell what they are.
 package main
 
 import (
@@ -29,8 +29,8 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 }
 
-// run is main without the process: it returns the exit status, 0 for a normal end, 1 for a failure, 2 for wrong flags.
-func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+// runServe answers requests until ctx ends.
+func runServe(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
 	o, err := options.Parse(args)
 	if key := getenv("OPENAI_API_KEY"); err == nil && key != "" {
 		o.APIKeys = append(o.APIKeys, key)
@@ -40,7 +40,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	}
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		say(stdout, options.Usage())
+		say(stdout, commands+options.Usage())
 		return 0
 	case errors.Is(err, options.ErrVersion):
 		say(stdout, "gptoss-server "+version+"\n")

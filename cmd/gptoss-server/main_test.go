@@ -5,7 +5,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -28,7 +30,7 @@ func TestServeDemo(t *testing.T) {
 	var stderr bytes.Buffer
 	exit := make(chan int, 1)
 	go func() {
-		status := run(ctx, []string{"--host=127.0.0.1", "--port=0", "--temperature=0"}, environment(map[string]string{"OPENAI_API_KEY": "k"}), logWriter, &stderr)
+		status := run(ctx, []string{"--host=127.0.0.1", "--port=0", "--temperature=0", "--shutdown-delay=0s"}, environment(map[string]string{"OPENAI_API_KEY": "k"}), logWriter, &stderr)
 		_ = logWriter.Close()
 		exit <- status
 	}()
@@ -89,7 +91,7 @@ func TestModelThatCannotBeLoaded(t *testing.T) {
 		want   string // after "cannot serve model DIR: "
 	}{
 		"no config":           {func(t *testing.T, dir string) { remove(t, dir, "config.json") }, "", "config.json: missing: file does not exist"},
-		"no tokenizer":        {func(t *testing.T, dir string) { remove(t, dir, "tokenizer.json") }, "", "tokenizer.json: open tokenizer.json: no such file or directory"},
+		"no tokenizer":        {func(t *testing.T, dir string) { remove(t, dir, "tokenizer.json") }, "", fmt.Sprintf("tokenizer.json: missing, and a vocabulary of %d tokens is not that of gpt-oss, which has 201088", vocabularySize(t))},
 		"a foreign tokenizer": {func(t *testing.T, dir string) { write(t, dir, "tokenizer.json", []byte("{}")) }, "", `tokenizer.json: tokenizer: model type is "", only BPE is supported`},
 		"context too long":    {func(*testing.T, string) {}, "--context-length=1000000", "--context-length 1000000: the model allows at most 8192 tokens"},
 	}
@@ -101,7 +103,7 @@ func TestModelThatCannotBeLoaded(t *testing.T) {
 			}
 			tc.change(t, dir)
 			terminationLog := filepath.Join(t.TempDir(), "termination-log")
-			args := []string{"--host=127.0.0.1", "--port=0", "--model=" + dir, "--termination-log=" + terminationLog}
+			args := []string{"--host=127.0.0.1", "--port=0", "--shutdown-delay=0s", "--model=" + dir, "--termination-log=" + terminationLog}
 			if tc.more != "" {
 				args = append(args, tc.more)
 			}
@@ -118,6 +120,22 @@ func TestModelThatCannotBeLoaded(t *testing.T) {
 			}
 		})
 	}
+}
+
+// vocabularySize is what the demo's config.json says.
+func vocabularySize(t *testing.T) int {
+	t.Helper()
+	data, err := fs.ReadFile(demo.Files(), "config.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var config struct {
+		Size int `json:"vocab_size"`
+	}
+	if err := json.Unmarshal(data, &config); err != nil {
+		t.Fatal(err)
+	}
+	return config.Size
 }
 
 func remove(t *testing.T, dir, name string) {
@@ -141,6 +159,9 @@ func TestFlagsThatEndTheProgram(t *testing.T) {
 		status             int
 		wantOut, wantError string
 	}{
+		"serve":       {[]string{"serve", "--version"}, "", 0, "gptoss-server dev\n", ""},
+		"pull":        {[]string{"pull"}, "", 2, "", "gptoss-server pull: needs one SOURCE, such as openai/gpt-oss-20b, and has 0; --help shows examples\n"},
+		"a word":      {[]string{"download", "x"}, "", 2, "", "gptoss-server: unknown command \"download\": the commands are serve, pull and inspect\n"},
 		"version":     {[]string{"--version"}, "", 0, "gptoss-server dev\n", ""},
 		"wrong flag":  {[]string{"--port=x"}, "", 2, "", "gptoss-server: --port \"x\": must be a whole number from 0 to 65535\n"},
 		"wrong key":   {nil, "se cret", 2, "", "gptoss-server: the environment variable OPENAI_API_KEY must be 1 to 4096 visible ASCII characters without spaces\n"},
@@ -156,7 +177,14 @@ func TestFlagsThatEndTheProgram(t *testing.T) {
 		})
 	}
 	var help bytes.Buffer
-	if status := run(t.Context(), []string{"--help"}, environment(nil), &help, io.Discard); status != 0 || !strings.Contains(help.String(), "Example:") {
-		t.Errorf("--help: status %d, %q", status, help.String())
+	status := run(t.Context(), []string{"--help"}, environment(nil), &help, io.Discard)
+	for _, want := range []string{"Example:", "gptoss-server [serve]", "gptoss-server pull SOURCE", "gptoss-server inspect PATH", "--model "} {
+		if status != 0 || !strings.Contains(help.String(), want) {
+			t.Errorf("--help: status %d, %q", status, help.String())
+		}
+	}
+	var about bytes.Buffer
+	if status := run(t.Context(), []string{"inspect", "demo"}, environment(nil), &about, io.Discard); status != 0 || about.Len() == 0 {
+		t.Errorf("inspect demo: status %d, %q", status, about.String())
 	}
 }
