@@ -1,54 +1,95 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
 )
 
-// chat is a minimal OpenAI client for one streamed chat completion.
+// maxTurns bounds the tool calls that one question may lead to.
+const maxTurns = 4
+
+// chat is a minimal OpenAI client: it streams answers, shows the reasoning, and runs the tools that the model calls.
 type chat struct{ url, model, key string }
 
-// chunk is what the client reads of a chat.completion.chunk or of an error body.
-type chunk struct {
-	Choices []struct {
-		Delta struct {
-			Content   string `json:"content"`
-			Reasoning string `json:"reasoning"`
-		} `json:"delta"`
-		FinishReason *string `json:"finish_reason"`
-	} `json:"choices"`
-	Usage *struct {
-		PromptTokens     int `json:"prompt_tokens"`
-		CompletionTokens int `json:"completion_tokens"`
-	} `json:"usage"`
-	Error *struct {
-		Message string `json:"message"`
-	} `json:"error"`
+// question is what is asked, and with what.
+type question struct {
+	prompt    string
+	reasoning string // low, medium, high or empty for the server's default
+	weather   bool   // offer the weather tool
 }
 
-// stream asks prompt and writes the answer to out as it arrives. An answer
-// without visible text, or a stream that ends before [DONE], is an error.
-func (c chat) stream(ctx context.Context, prompt string, out io.Writer) error {
-	body, err := json.Marshal(map[string]any{
-		"model":          c.model,
-		"messages":       []map[string]string{{"role": "user", "content": prompt}},
-		"stream":         true,
-		"stream_options": map[string]bool{"include_usage": true},
-		"max_tokens":     256,
-	})
+// message is a message of a chat completion, as sent and as received.
+type message struct {
+	Role       string     `json:"role"`
+	Content    *string    `json:"content"`
+	ToolCalls  []toolCall `json:"tool_calls,omitempty"`
+	ToolCallID string     `json:"tool_call_id,omitempty"`
+}
+
+type toolCall struct {
+	Index    int      `json:"index"`
+	ID       string   `json:"id"`
+	Type     string   `json:"type"`
+	Function function `json:"function"`
+}
+
+type function struct {
+	Name      string `json:"name"`
+	Arguments string `json:"arguments"`
+}
+
+// request is the body of a chat completion.
+type request struct {
+	Model           string            `json:"model"`
+	Messages        []message         `json:"messages"`
+	Stream          bool              `json:"stream"`
+	StreamOptions   map[string]bool   `json:"stream_options"`
+	MaxTokens       int               `json:"max_tokens"`
+	ReasoningEffort string            `json:"reasoning_effort,omitempty"`
+	Tools           []json.RawMessage `json:"tools,omitempty"`
+}
+
+// ask puts the question and writes what happens to out: its reasoning, its calls and what the tool said, its answer.
+func (c chat) ask(ctx context.Context, q question, out io.Writer) error {
+	r := request{
+		Model: c.model, Messages: []message{{Role: "user", Content: &q.prompt}}, Stream: true,
+		StreamOptions: map[string]bool{"include_usage": true}, MaxTokens: 512, ReasoningEffort: q.reasoning,
+	}
+	if q.weather {
+		r.Tools = []json.RawMessage{json.RawMessage(weatherTool)}
+	}
+	for range maxTurns {
+		answer, err := c.stream(ctx, r, out)
+		if err != nil {
+			return err
+		}
+		if len(answer.ToolCalls) == 0 {
+			return nil
+		}
+		r.Messages = append(r.Messages, answer)
+		for _, call := range answer.ToolCalls {
+			result := runTool(call.Function)
+			fmt.Fprintf(out, "  call: %s(%s)\n  tool: %s\n", call.Function.Name, call.Function.Arguments, result)
+			r.Messages = append(r.Messages, message{Role: "tool", Content: &result, ToolCallID: call.ID})
+		}
+	}
+	return fmt.Errorf("the model still calls tools after %d turns", maxTurns)
+}
+
+// stream asks for one completion and writes it to out as it arrives.
+func (c chat) stream(ctx context.Context, r request, out io.Writer) (message, error) {
+	body, err := json.Marshal(r)
 	if err != nil {
-		return err
+		return message{}, err
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(c.url, "/")+"/chat/completions", bytes.NewReader(body))
 	if err != nil {
-		return err
+		return message{}, err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	if c.key != "" {
@@ -56,50 +97,27 @@ func (c chat) stream(ctx context.Context, prompt string, out io.Writer) error {
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return err
+		return message{}, err
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(res.Body, 1<<16)) // the status alone is worth reporting too
-		return fmt.Errorf("%s: %s", res.Status, bytes.TrimSpace(text))
+		return message{}, fmt.Errorf("%s: %s", res.Status, bytes.TrimSpace(text))
 	}
 	return readEvents(res.Body, out)
 }
 
-// readEvents prints the text of a server-sent event stream up to [DONE].
-func readEvents(events io.Reader, out io.Writer) error {
-	lines := bufio.NewScanner(events)
-	lines.Buffer(nil, 1<<20)
-	visible := 0
-	for lines.Scan() {
-		data, ok := strings.CutPrefix(lines.Text(), "data: ")
-		if !ok {
-			continue
-		}
-		if data == "[DONE]" {
-			fmt.Fprintln(out)
-			if visible == 0 {
-				return errors.New("the answer has no text")
-			}
-			return nil
-		}
-		var c chunk
-		if err := json.Unmarshal([]byte(data), &c); err != nil {
-			return fmt.Errorf("event %q: %w", data, err)
-		}
-		if c.Error != nil {
-			return errors.New(c.Error.Message)
-		}
-		for _, choice := range c.Choices {
-			fmt.Fprint(out, choice.Delta.Content)
-			visible += len(choice.Delta.Content)
-		}
-		if c.Usage != nil {
-			fmt.Fprintf(out, "\n(%d prompt tokens, %d completion tokens)", c.Usage.PromptTokens, c.Usage.CompletionTokens)
-		}
+// weatherTool is offered to the model; runTool plays it.
+const weatherTool = `{"type":"function","function":{"name":"get_weather","description":"Get the current weather",` +
+	`"parameters":{"type":"object","properties":{"location":{"type":"string"}},"required":["location"]}}}`
+
+// runTool answers a call. The weather is made up: what the demo shows is the way of the call.
+func runTool(f function) string {
+	var arguments struct {
+		Location string `json:"location"`
 	}
-	if err := lines.Err(); err != nil {
-		return fmt.Errorf("stream: %w", err)
+	if err := json.Unmarshal([]byte(f.Arguments), &arguments); err != nil || f.Name != "get_weather" || arguments.Location == "" {
+		return "error: unknown tool or arguments"
 	}
-	return errors.New("the stream ended before [DONE]")
+	return `{"temperature": 18, "condition": "sunny"}`
 }

@@ -16,8 +16,8 @@ const usage = `demo runs gptoss-operator on a local Kubernetes.
 Usage:
   demo up       cluster, operator, demo model, one streamed answer
   demo install  cluster and operator only
-  demo ask      one streamed answer from the demo model: demo ask "Say hello"
-  demo chat     the client itself: demo chat --url http://HOST:8000/v1 --model NAME < prompt
+  demo ask      one streamed answer from the demo model: demo ask [--reasoning high] [--weather] "What is 17 + 25?"
+  demo chat     the client itself: demo chat --url http://HOST:8000/v1 --model NAME "Hello"
                 (the key comes from OPENAI_API_KEY)
   demo down     stop everything again
 
@@ -63,9 +63,36 @@ func chatCommand(ctx context.Context, args []string) error {
 	fs := flag.NewFlagSet("chat", flag.ContinueOnError)
 	url := fs.String("url", "http://127.0.0.1:8000/v1", "base URL of the API, with /v1")
 	model := fs.String("model", "gpt-oss-demo", "model id")
-	prompt := fs.String("prompt", "Hello! Who are you?", "what to ask")
-	if err := fs.Parse(args); err != nil {
+	q, err := parseQuestion(fs, args)
+	if err != nil {
 		return err
 	}
-	return chat{url: *url, model: *model, key: os.Getenv("OPENAI_API_KEY")}.stream(ctx, *prompt, os.Stdout)
+	return chat{url: *url, model: *model, key: os.Getenv("OPENAI_API_KEY")}.ask(ctx, q, os.Stdout)
+}
+
+// parseQuestion reads the flags of a question, and the question.
+func parseQuestion(fs *flag.FlagSet, args []string) (question, error) {
+	var q question
+	fs.StringVar(&q.reasoning, "reasoning", "", "low, medium or high (default: the server's)")
+	fs.BoolVar(&q.weather, "weather", false, "offer the model a weather tool")
+	if err := fs.Parse(args); err != nil {
+		return q, err
+	}
+	if fs.NArg() != 1 {
+		return q, fmt.Errorf(`give one question: demo %s "What is 17 + 25?"`, fs.Name())
+	}
+	q.prompt = fs.Arg(0)
+	return q, nil
+}
+
+// args is what parseQuestion reads.
+func (q question) args() []string {
+	var args []string
+	if q.reasoning != "" {
+		args = append(args, "--reasoning="+q.reasoning)
+	}
+	if q.weather {
+		args = append(args, "--weather")
+	}
+	return append(args, "--", q.prompt)
 }

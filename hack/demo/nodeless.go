@@ -117,7 +117,7 @@ func (k kube) serveAndAsk(ctx context.Context, p *progress, args []string) error
 		return err
 	}
 	// What only a pod has is replaced by further flags, of which the last wins.
-	args = append(args, "--host=127.0.0.1", "--port="+port, "--api-key-file="+keys, "--termination-log="+filepath.Join(dir, "termination-log"))
+	args = append(args, "--host=127.0.0.1", "--port="+port, "--api-key-file="+keys, "--termination-log="+filepath.Join(dir, "termination-log"), "--shutdown-delay=0s")
 	server, err := start(ctx, nil, append([]string{serverProgram}, args...)...)
 	if err != nil {
 		return err
@@ -128,9 +128,11 @@ func (k kube) serveAndAsk(ctx context.Context, p *progress, args []string) error
 		return err
 	}
 	p.step("server: running with those arguments on %s", url)
-	fmt.Printf("> %s\n", question)
-	if err := (chat{url: url, model: g.Status.Model, key: key}).stream(ctx, question, os.Stdout); err != nil {
-		return err
+	for _, q := range questions {
+		fmt.Printf("\n> %s\n", q.prompt)
+		if err := (chat{url: url, model: g.Status.Model, key: key}).ask(ctx, q, os.Stdout); err != nil {
+			return err
+		}
 	}
 	p.step("done; stopping everything again")
 	return nil

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"strings"
@@ -12,8 +13,14 @@ import (
 const (
 	sample     = "config/samples/demo.yaml"
 	sampleName = "demo"
-	question   = "Hello! Who are you?"
 )
+
+// questions show what the model can do: talk, think aloud, and call a tool.
+var questions = []question{
+	{prompt: "Hello! Who are you?"},
+	{prompt: "What is 17 + 25?", reasoning: "high"},
+	{prompt: "What is the weather in Boston?", weather: true},
+}
 
 // up is `make demo`.
 func up(ctx context.Context) error {
@@ -43,8 +50,10 @@ func up(ctx context.Context) error {
 		return err
 	}
 	fmt.Printf("\n$ kubectl get gom\n%s\n", out)
-	if err := k.ask(ctx, g, question); err != nil {
-		return err
+	for _, q := range questions {
+		if err := k.ask(ctx, g, q); err != nil {
+			return err
+		}
 	}
 	fmt.Print(goOn)
 	return nil
@@ -52,9 +61,9 @@ func up(ctx context.Context) error {
 
 // goOn tells what to do next.
 const goOn = `
-That answer came from a pod that the operator made. Go on:
+Those answers came from a pod that the operator made. Go on:
 
-  bin/demo ask "Tell me more"                             another question
+  bin/demo ask "What is the capital of Japan?"             another question
   bin/cluster exec -- kubectl get gom,deploy,svc,pods     what there is
   bin/cluster exec -- kubectl describe gom demo           and why
   bin/cluster exec -- kubectl edit gom demo               change it and watch it roll
@@ -74,32 +83,33 @@ func (k kube) applySample(ctx context.Context, p *progress) error {
 }
 
 // ask streams one answer from inside the cluster, by the Service's name.
-func (k kube) ask(ctx context.Context, g gom, prompt string) error {
+func (k kube) ask(ctx context.Context, g gom, q question) error {
 	key, err := k.apiKey(ctx, g)
 	if err != nil {
 		return err
 	}
-	cmd := k.command(ctx, demoProgram, "chat", "--url", g.Status.URL, "--model", g.Status.Model, "--prompt", prompt)
+	cmd := k.command(ctx, append([]string{demoProgram, "chat", "--url", g.Status.URL, "--model", g.Status.Model}, q.args()...)...)
 	cmd.Env = append(cmd.Env, "OPENAI_API_KEY="+key)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	fmt.Printf("> %s\n", prompt)
+	fmt.Printf("\n> %s\n", q.prompt)
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("chat: %w", err)
 	}
 	return nil
 }
 
-// ask is `demo ask PROMPT`.
+// ask is `demo ask QUESTION`.
 func ask(ctx context.Context, args []string) error {
-	if len(args) != 1 {
-		return errors.New(`give one question: demo ask "Tell me more"`)
+	q, err := parseQuestion(flag.NewFlagSet("ask", flag.ContinueOnError), args)
+	if err != nil {
+		return err
 	}
 	k := kube{prefix: []string{clusterProgram, "exec", "--"}}
 	g, err := k.model(ctx, sampleName)
 	if err != nil {
 		return err
 	}
-	return k.ask(ctx, g, args[0])
+	return k.ask(ctx, g, q)
 }
 
 // down stops the node and the control plane, whichever ran.
