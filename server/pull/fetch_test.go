@@ -1,6 +1,7 @@
 package pull
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -187,6 +188,16 @@ func TestKilled(t *testing.T) {
 	}()
 	for done := int64(0); done < size(h.files)-9500+1400; done = <-reached {
 		clock.beats <- clock.Now()
+	}
+	verified := func(name string) bool {
+		state, err := os.ReadFile(filepath.Join(o.To, name+stateSuffix))
+		return err == nil && bytes.Contains(state, []byte(`"sha256":"`))
+	}
+	for _, name := range standardNames {
+		for name != shard && !verified(name) { // their states are still being written
+			clock.beats <- clock.Now()
+			<-reached
+		}
 	}
 	clock.saves <- clock.Now()
 	clock.saves <- clock.Now() // taken only when the first round of saving is over
