@@ -24,6 +24,7 @@ var allowed = map[string][]string{
 	"engine":                     {"engine/model", "engine/reference", "engine/sample", "engine/tokenizer", "engine/weights"},
 	"engine/demo":                {},
 	"engine/harmony":             {"engine/tokenizer"},
+	"engine/kernel":              {},
 	"engine/model":               {},
 	"engine/reference":           {"engine/model", "engine/weights"},
 	"engine/sample":              {},
