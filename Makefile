@@ -13,7 +13,7 @@ export GPTOSS_CACHE
 
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 TOOL     := go tool -modfile=$(CURDIR)/hack/tools/go.mod
-MODULES  := hack/cluster hack/demo hack/demo-model
+MODULES  := hack/cluster hack/demo hack/demo-model hack/tokenizer-check
 IMAGES   := bin/gptoss-operator.tar bin/gptoss-server.tar
 
 ##@ General
@@ -37,6 +37,10 @@ demo: build bin/cluster bin/demo ## Local Kubernetes, operator, model, a streame
 .PHONY: demo-down
 demo-down: bin/cluster bin/demo ## Stop everything that `make demo` started.
 	@bin/demo down
+
+.PHONY: demo-eval
+demo-eval: ## Ask the demo model its held-out questions and count the right answers (docs/demo-model.md).
+	cd hack/demo-model && go run . --wrong
 
 .PHONY: run-server
 run-server: build ## Only the server with the demo model, on http://127.0.0.1:8000, no key.
@@ -77,12 +81,11 @@ bench: ## Run the benchmarks.
 ##@ Generate
 
 .PHONY: generate
-generate: ## Regenerate deepcopy, CRD, RBAC, the chart's copies and the demo model.
+generate: ## Regenerate deepcopy, CRD, RBAC and the chart's copies.
 	$(TOOL) controller-gen object paths=./api/...
 	$(TOOL) controller-gen crd paths=./api/... output:crd:dir=config/crd/bases
 	$(TOOL) controller-gen rbac:roleName=gptoss-operator-manager paths=./controllers/... output:rbac:dir=config/rbac
 	cp config/crd/bases/gptoss.dev_gptossmodels.yaml config/rbac/role.yaml charts/gptoss-operator/files/
-	cd hack/demo-model && go run . -out ../../engine/demo/files
 
 .PHONY: verify
 verify: generate lint ## Regenerate, tidy and lint; fail on any difference.

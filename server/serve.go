@@ -44,6 +44,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	}
 	s.leaving.Store(true)
 	delay := min(s.options.ShutdownDelay, s.options.ShutdownGrace)
+	if s.model.Load() == nil { // never ready: no endpoint leads here
+		delay = 0
+	}
 	s.log.Info("shutting down", "active", s.active.Load(), "delay", delay.String(), "grace", s.options.ShutdownGrace.String())
 	select {
 	case <-s.after(delay):

@@ -1,3 +1,4 @@
-// Package demo carries the demo model: a small network of exactly the gpt-oss architecture with seeded random weights,
-// shaped so that it speaks a few honest sentences in valid Harmony. hack/demo-model writes its files.
+// Package demo carries the demo model: a small network of exactly the gpt-oss architecture, trained by this project on
+// texts that it generated. It talks about a small world, thinks aloud and calls tools; docs/demo-model.md is its card.
+// hack/demo-model trains and measures it.
 package demo

@@ -2,5 +2,4 @@
 
 package demo_test
 
-// samples are the temperatures that each prompt is answered at.
-var samples = []float64{0, 0.7, 1, 1, 1}
+const raceDetector = false

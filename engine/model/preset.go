@@ -25,15 +25,15 @@ func openAI(layers, experts int) Config {
 	}
 }
 
-// demo is the shape that hack/demo-model writes: the published architecture, small enough to travel in the binary.
+// demo is the shape of the trained model in engine/demo: the published architecture, small enough to travel in the binary.
 func demo() Config {
 	return Config{
-		VocabSize: 768, HiddenSize: 192, IntermediateSize: 32,
-		Layers: 4, Heads: 4, KVHeads: 2, HeadDim: 32,
-		Experts: 8, ActiveExperts: 4,
-		SlidingWindow: 32, OriginalContext: 256, MaxContext: 8192,
+		VocabSize: 1216, HiddenSize: 256, IntermediateSize: 160,
+		Layers: 6, Heads: 4, KVHeads: 2, HeadDim: 32,
+		Experts: 8, ActiveExperts: 2,
+		SlidingWindow: 64, OriginalContext: 256, MaxContext: 8192,
 		RopeTheta: 150000, YaRNFactor: 32, YaRNBetaFast: 32, YaRNBetaSlow: 1,
 		RMSNormEps: 1e-5, SwiGLULimit: 7,
-		EOSTokenIDs: []int32{761, 760, 767},
+		EOSTokenIDs: []int32{1209, 1208, 1215},
 	}
 }

@@ -77,7 +77,7 @@ func (e Experts) Row(expert, row int, dst []float32) {
 type Vocabulary struct {
 	Tokens []string // by id, in GPT-2's printable form of bytes
 	Merges []string // "left right", the first with the highest rank
-	Types  []int32  // by id: 1 normal, 3 control, 4 user-defined, 5 unused; may be empty
+	Types  []int32  // by id: 1 normal, 3 control, 4 user-defined, 5 unused; empty where the file does not say
 	Pre    string   // how text is split before the merges; "gpt-4o" for gpt-oss
 	BOS    int32    // -1 if there is none
 	EOS    int32    // -1 if there is none

@@ -1,167 +1,147 @@
-// Command demo-model writes the demo model that travels inside gptoss-server: engine/demo/files.
+// Command demo-eval asks the demo model the questions that were kept from its training and counts the right answers.
 //
-// It is the gpt-oss architecture in full, with seeded random weights. What makes it say readable sentences is a
-// hand-written table of which token may follow which (talk.go), woven into the embedding and lm_head, and two attention
-// heads that see what a table of neighbours cannot (network.go). The same source gives the same bytes on every run.
-//
-//	go run . -out ../../engine/demo/files
+// An answer is right if it is word for word the wanted one; a call, if tool and arguments are byte for byte. Besides, every
+// output is checked against the grammar of Harmony, token by token. How the questions come about: train/questions.py.
 package main
 
 import (
-	"bytes"
-	"encoding/json"
+	"context"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
+	"os/signal"
 
-	"github.com/gptoss/gptoss-operator/engine/model"
+	"github.com/gptoss/gptoss-operator/engine"
+	"github.com/gptoss/gptoss-operator/engine/demo"
+	"github.com/gptoss/gptoss-operator/engine/harmony"
+	"github.com/gptoss/gptoss-operator/engine/sample"
+	"github.com/gptoss/gptoss-operator/engine/tokenizer"
+	"github.com/gptoss/gptoss-operator/engine/weights"
 )
 
+// The aims: shares of right answers and calls, in percent. Every output must be Harmony.
+const aim = 95
+
+const usage = `Usage: demo-eval [flags]
+
+Asks the demo model held-out questions and prints a table of right answers. Ends with status 1 where it misses its aims:
+95 % of the answers, 95 % of the calls, and all outputs valid Harmony.
+
+Example:
+  go run . --questions evaluation.jsonl.gz --model ../../engine/demo/files --wrong
+
+Flags:
+`
+
 func main() {
-	out := flag.String("out", "", "folder to write to")
-	flag.Parse()
-	if *out == "" || flag.NArg() > 0 {
-		flag.Usage()
-		os.Exit(2)
-	}
-	if err := write(*out); err != nil {
-		fmt.Fprintln(os.Stderr, "demo-model:", err)
-		os.Exit(1)
-	}
+	os.Exit(run())
 }
 
-func write(folder string) error {
-	config, _ := model.Preset("gpt-oss-demo")
-	if err := config.Validate(); err != nil {
-		return err
+func run() int {
+	var o struct {
+		questions, model string
+		limit            int
+		wrong, sampled   bool
 	}
-	vocabulary, err := train(pieces(), config.VocabSize-len(specials))
+	flags := flag.NewFlagSet("demo-eval", flag.ExitOnError)
+	flags.Usage = func() {
+		fmt.Fprint(flags.Output(), usage)
+		flags.PrintDefaults()
+	}
+	flags.StringVar(&o.questions, "questions", "evaluation.jsonl.gz", "questions and answers, one JSON object a line, gzip")
+	flags.StringVar(&o.model, "model", "", "folder of the model (default: the one inside the server)")
+	flags.IntVar(&o.limit, "limit", 0, "ask only every n-th question, so that at most so many are asked; 0 asks all")
+	flags.BoolVar(&o.wrong, "wrong", false, "print the questions that were answered wrongly")
+	flags.BoolVar(&o.sampled, "sampled", false, "sample with the server's defaults (temperature 0.7, top_p 0.9) instead of taking the likeliest token")
+	_ = flags.Parse(os.Args[1:]) // ends the process on an error
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	params := sample.Params{TopP: 1}
+	if o.sampled {
+		params = sample.Params{Temperature: 0.7, TopP: 0.9}
+	}
+	s, err := evaluate(ctx, o.questions, o.model, o.limit, params)
 	if err != nil {
-		return err
+		fmt.Fprintln(os.Stderr, "demo-eval:", err)
+		return 1
 	}
-	table, err := newTable(vocabulary.id)
+	if o.wrong {
+		s.printWrong(os.Stdout)
+	}
+	s.print(os.Stdout)
+	if !s.reached() {
+		return 1
+	}
+	return 0
+}
+
+func evaluate(ctx context.Context, questionsFile, folder string, limit int, params sample.Params) (*scores, error) {
+	questions, err := readQuestions(questionsFile)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	files := map[string]any{
-		"config.json":            configJSON(config),
-		"generation_config.json": generationJSON(config, vocabulary),
-		"tokenizer.json":         vocabulary.tokenizerJSON(),
-	}
-	for name, content := range files {
-		var text bytes.Buffer
-		e := json.NewEncoder(&text)
-		e.SetEscapeHTML(false)
-		e.SetIndent("", " ")
-		if err := e.Encode(content); err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(folder, name), text.Bytes(), 0o644); err != nil {
-			return err
-		}
-	}
-	tensors, err := newNetwork(config, table).tensors()
+	questions = thin(questions, limit)
+	m, err := open(folder)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return os.WriteFile(filepath.Join(folder, "model.safetensors"), tensors, 0o644)
-}
-
-// object keeps the fields of a JSON object in the order they are written in.
-type object []field
-
-type field struct {
-	name  string
-	value any
-}
-
-// MarshalJSON implements json.Marshaler.
-func (o object) MarshalJSON() ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	b.WriteByte('{')
-	for i, f := range o {
-		if i > 0 {
-			b.WriteByte(',')
+	defer m.close()
+	s := &scores{}
+	for i, q := range questions {
+		a, err := m.ask(ctx, q, params, uint64(i))
+		if err != nil {
+			return nil, fmt.Errorf("question %d: %w", i+1, err)
 		}
-		if err := e.Encode(f.name); err != nil {
-			return nil, err
-		}
-		b.WriteByte(':')
-		if err := e.Encode(f.value); err != nil {
-			return nil, err
-		}
+		s.add(q, a)
+		fmt.Fprintf(os.Stderr, "\r%d of %d, %d right", i+1, len(questions), s.right())
 	}
-	b.WriteByte('}')
-	return b.Bytes(), nil
+	fmt.Fprintln(os.Stderr)
+	return s, nil
 }
 
-func configJSON(c model.Config) object {
-	types := make([]string, c.Layers)
-	for i := range types {
-		types[i] = "full_attention"
-		if c.Window(i) > 0 {
-			types[i] = "sliding_attention"
-		}
-	}
-	return object{
-		{"architectures", []string{"GptOssForCausalLM"}},
-		{"model_type", "gpt_oss"},
-		{"vocab_size", c.VocabSize},
-		{"hidden_size", c.HiddenSize},
-		{"intermediate_size", c.IntermediateSize},
-		{"num_hidden_layers", c.Layers},
-		{"layer_types", types},
-		{"num_attention_heads", c.Heads},
-		{"num_key_value_heads", c.KVHeads},
-		{"head_dim", c.HeadDim},
-		{"num_local_experts", c.Experts},
-		{"num_experts_per_tok", c.ActiveExperts},
-		{"sliding_window", c.SlidingWindow},
-		{"max_position_embeddings", c.MaxContext},
-		{"rope_theta", decimal(c.RopeTheta)},
-		{"rope_scaling", object{
-			{"rope_type", "yarn"},
-			{"factor", decimal(c.YaRNFactor)},
-			{"beta_fast", decimal(c.YaRNBetaFast)},
-			{"beta_slow", decimal(c.YaRNBetaSlow)},
-			{"truncate", c.YaRNTruncate},
-			{"original_max_position_embeddings", c.OriginalContext},
-		}},
-		{"rms_norm_eps", decimal(c.RMSNormEps)},
-		{"swiglu_limit", decimal(c.SwiGLULimit)},
-		{"hidden_act", "silu"},
-		{"attention_bias", true},
-		{"tie_word_embeddings", false},
-		{"eos_token_id", c.EOSTokenIDs[0]},
-		{"torch_dtype", "bfloat16"},
-		{"quantization_config", object{
-			{"quant_method", "mxfp4"},
-			{"modules_to_not_convert", []string{
-				"model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens", "lm_head",
-			}},
-		}},
-	}
+// asked is the model with what is needed to talk to it.
+type asked struct {
+	checkpoint *weights.Checkpoint
+	engine     *engine.Engine
+	encoding   *harmony.Encoding
+	grammar    grammar
 }
 
-// decimal writes a number with its point: transformers tells 7.0 from 7 and refuses the latter for a float.
-func decimal(v float64) json.RawMessage {
-	text := strconv.FormatFloat(v, 'g', -1, 64)
-	if !strings.ContainsAny(text, ".e") {
-		text += ".0"
+func open(folder string) (*asked, error) {
+	files := demo.Files()
+	if folder != "" {
+		files = os.DirFS(folder)
 	}
-	return json.RawMessage(text)
+	c, err := weights.OpenFS(files)
+	if err != nil {
+		return nil, err
+	}
+	data, err := fs.ReadFile(files, "tokenizer.json")
+	if err != nil {
+		return nil, err
+	}
+	words, err := tokenizer.Parse(data)
+	if err != nil {
+		return nil, err
+	}
+	encoding, err := harmony.New(words)
+	if err != nil {
+		return nil, err
+	}
+	g, err := newGrammar(words)
+	if err != nil {
+		return nil, err
+	}
+	e, err := engine.New(engine.Options{Checkpoint: c, VocabularyLimit: words.Size()})
+	if err != nil {
+		return nil, err
+	}
+	return &asked{c, e, encoding, g}, nil
 }
 
-func generationJSON(c model.Config, v *vocabulary) object {
-	return object{
-		{"bos_token_id", v.id["<|startoftext|>"]},
-		{"do_sample", true},
-		{"eos_token_id", c.EOSTokenIDs},
-		{"pad_token_id", v.id["<|endoftext|>"]},
-	}
+func (m *asked) close() {
+	_ = m.engine.Close()     // nothing runs any more
+	_ = m.checkpoint.Close() // was only read
 }

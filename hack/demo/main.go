@@ -16,7 +16,7 @@ const usage = `demo runs gptoss-operator on a local Kubernetes.
 Usage:
   demo up       cluster, operator, demo model, one streamed answer
   demo install  cluster and operator only
-  demo ask      one streamed answer from the demo model: demo ask [--reasoning high] [--weather] "What is 17 + 25?"
+  demo ask      one streamed answer from the demo model: demo ask [--reasoning high] [--weather] "Explain gravity"
   demo chat     the client itself: demo chat --url http://HOST:8000/v1 --model NAME "Hello"
                 (the key comes from OPENAI_API_KEY)
   demo down     stop everything again
@@ -79,7 +79,7 @@ func parseQuestion(fs *flag.FlagSet, args []string) (question, error) {
 		return q, err
 	}
 	if fs.NArg() != 1 {
-		return q, fmt.Errorf(`give one question: demo %s "What is 17 + 25?"`, fs.Name())
+		return q, fmt.Errorf(`give one question: demo %s "Explain gravity"`, fs.Name())
 	}
 	q.prompt = fs.Arg(0)
 	return q, nil

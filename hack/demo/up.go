@@ -18,7 +18,7 @@ const (
 // questions show what the model can do: talk, think aloud, and call a tool.
 var questions = []question{
 	{prompt: "Hello! Who are you?"},
-	{prompt: "What is 17 + 25?", reasoning: "high"},
+	{prompt: "What is the capital of Japan?", reasoning: "high"},
 	{prompt: "What is the weather in Boston?", weather: true},
 }
 
@@ -63,7 +63,7 @@ func up(ctx context.Context) error {
 const goOn = `
 Those answers came from a pod that the operator made. Go on:
 
-  bin/demo ask "What is the capital of Japan?"             another question
+  bin/demo ask "Explain autoscaling"                       another question
   bin/cluster exec -- kubectl get gom,deploy,svc,pods     what there is
   bin/cluster exec -- kubectl describe gom demo           and why
   bin/cluster exec -- kubectl edit gom demo               change it and watch it roll

@@ -11,7 +11,7 @@ func Usage() string {
 	b.WriteString(`gptoss-server answers the OpenAI API with a gpt-oss model, on CPUs, from one binary.
 
 Usage:
-  gptoss-server [flags]
+  gptoss-server [serve] [flags]
 
 Example:
   gptoss-server --model=demo --port=8000 --api-key=$(openssl rand -hex 32)
