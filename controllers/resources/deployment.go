@@ -120,9 +120,9 @@ func container(m *v1alpha1.GptOssModel, o options.Options, image string) corev1.
 		Ports: []corev1.ContainerPort{{Name: PortName, ContainerPort: int32(o.Port), Protocol: corev1.ProtocolTCP}},
 		// The three probes ask the same question. Start-up waits for the weights; readiness reacts within seconds; liveness
 		// gives a busy server a minute, so that load alone never restarts a pod.
-		StartupProbe:   probe(startPeriod, 3, int32(seconds(startTime(m))/startPeriod)),
-		ReadinessProbe: probe(5, 3, 2),
-		LivenessProbe:  probe(10, 5, 6),
+		StartupProbe:             probe(startPeriod, 3, int32(seconds(startTime(m))/startPeriod)),
+		ReadinessProbe:           probe(5, 3, 2),
+		LivenessProbe:            probe(10, 5, 6),
 		Resources:                containerResources(m),
 		TerminationMessagePath:   o.TerminationLog,
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,

@@ -161,7 +161,7 @@ func TestAnswers(t *testing.T) {
 		want   said // without the reasoning
 	}{
 		"a greeting":          {prompt: "Hello!", effort: harmony.EffortLow, want: said{Content: "Hello! How can I help you?"}},
-		"an explanation":      {prompt: "Explain Kubernetes", effort: harmony.EffortMedium, want: said{Content: "Kubernetes is a system that runs containers on many machines and keeps them in the state that you declared."}},
+		"an explanation":      {prompt: "What is a pod?", effort: harmony.EffortMedium, want: said{Content: "A pod is the smallest thing that Kubernetes runs: one or more containers that share a network address and live together."}},
 		"a call":              {prompt: "What is the weather in Boston?", effort: harmony.EffortMedium, tools: []harmony.Tool{weather}, want: said{Tool: "get_weather", Arguments: `{"location":"Boston"}`}},
 		"something unknown":   {prompt: "Who wrote Hamlet?", effort: harmony.EffortMedium, want: said{Content: "I don't know. I am a small demo model, and this is outside my world."}},
 		"a capital, politely": {prompt: "What is the capital of France, please?", effort: harmony.EffortHigh, want: said{Content: "The capital of France is Paris."}},
