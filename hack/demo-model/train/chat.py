@@ -115,7 +115,7 @@ class Writer:
 
 # --- drawing conversations -----------------------------------------------------------------------------------------
 
-PLAIN = [(W.small_talk, 10), (W.arithmetic, 30), (W.capital, 5), (W.of_which, 3), (W.continent, 2), (W.listing, 12), (W.explain, 9),
+PLAIN = [(W.small_talk, 10), (W.arithmetic, 34), (W.capital, 5), (W.of_which, 3), (W.continent, 2), (W.listing, 16), (W.explain, 9),
          (W.question, 3), (W.opposite, 3), (W.sound, 1), (W.calendar, 2), (W.compare, 4), (W.even, 2), (W.count, 3), (W.introduce, 6), (W.unknown, 9)]
 
 

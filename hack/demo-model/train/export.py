@@ -7,7 +7,7 @@ import json
 import pathlib
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
 import bpe
@@ -39,6 +39,32 @@ def tensors(net):
         out |= experts(p + "mlp.experts.gate_up_proj", b.mlp.gate_up, b.mlp.gate_up_bias)
         out |= experts(p + "mlp.experts.down_proj", b.mlp.down, b.mlp.down_bias)
     return {k: (v if v.dtype == torch.uint8 else v.bfloat16()).contiguous() for k, v in out.items()}
+
+
+def load(net, folder):
+    """Reads a checkpoint that this program wrote back into a network, with the precision that is left."""
+    t = {k: v.float() if v.dtype != torch.uint8 else v for k, v in load_file(folder / "model.safetensors").items()}
+
+    def unpack(name):
+        blocks, scales = t[name + "_blocks"].int(), t[name + "_scales"].float()
+        nibbles = torch.stack([blocks & 15, blocks >> 4], -1).flatten(-2)
+        value = E2M1[nibbles & 7] * torch.where(nibbles > 7, -1.0, 1.0) * torch.exp2(scales - 127)[..., None]
+        return value.flatten(-2)
+
+    with torch.no_grad():
+        for name, p in (("embed_tokens", net.embed.weight), ("norm", net.norm.weight)):
+            p.copy_(t[f"model.{name}.weight"])
+        net.head.weight.copy_(t["lm_head.weight"])
+        for i, b in enumerate(net.blocks):
+            at = lambda name: t[f"model.layers.{i}.{name}"]
+            b.attn.qkv.weight.copy_(torch.cat([at(f"self_attn.{x}_proj.weight") for x in "qkv"]))
+            b.attn.qkv.bias.copy_(torch.cat([at(f"self_attn.{x}_proj.bias") for x in "qkv"]))
+            b.attn_norm.weight.copy_(at("input_layernorm.weight")), b.mlp_norm.weight.copy_(at("post_attention_layernorm.weight"))
+            b.attn.sinks.copy_(at("self_attn.sinks"))
+            b.attn.out.weight.copy_(at("self_attn.o_proj.weight")), b.attn.out.bias.copy_(at("self_attn.o_proj.bias"))
+            b.mlp.router.weight.copy_(at("mlp.router.weight")), b.mlp.router.bias.copy_(at("mlp.router.bias"))
+            for name, weight, bias in (("gate_up", b.mlp.gate_up, b.mlp.gate_up_bias), ("down", b.mlp.down, b.mlp.down_bias)):
+                weight.copy_(unpack(f"model.layers.{i}.mlp.experts.{name}_proj")), bias.copy_(at(f"mlp.experts.{name}_proj_bias"))
 
 
 def config(c, end):

@@ -8,6 +8,7 @@ LD_PRELOAD=libjemalloc.so.2 MALLOC_CONF=dirty_decay_ms:-1,muzzy_decay_ms:-1 ONED
 import argparse
 import pathlib
 import random
+import shutil
 import time
 
 import torch
@@ -18,9 +19,8 @@ from tokenizers import Tokenizer
 import batch
 import bpe
 import chat
+import export
 from network import Config, Network
-
-QUANTISED_FROM = 0.25  # share of the training after which the experts are rounded to four bits
 
 
 def tokenizer(size, seed=7):
@@ -90,14 +90,14 @@ def worker(rank, a):
     w = chat.Writer(lambda text: t.encode(text, add_special_tokens=False).ids, bpe.control(t))
     net = Network(c)
     if a.resume:
-        net.load_state_dict(torch.load(a.resume))
+        export.load(net, a.resume) if a.resume.is_dir() else net.load_state_dict(torch.load(a.resume))
     hidden = [p for n, p in net.blocks.named_parameters() if p.dim() > 1 and "bias" not in n and "router" not in n]
     known = {id(p) for p in hidden}
     rest = [p for p in net.parameters() if id(p) not in known]
     muon, adam = Muon(hidden, a.muon), torch.optim.AdamW(rest, lr=a.rate, betas=(0.9, 0.97), weight_decay=0.01)
     start, step, tokens, mean, saved, progress = time.time(), 0, 0, 0.0, 0.0, 0.0
     while progress < 1:
-        net.four_bits(progress >= QUANTISED_FROM)
+        net.four_bits(progress >= a.quantised_from)
         b = batch.make(draw(rng, w, a.groups, a.each), c.window)
         logits = net(b)
         loss = F.cross_entropy(logits, b.target)
@@ -149,11 +149,14 @@ def main():
     p.add_argument("--rate", type=float, default=1.5e-3, help="peak rate of AdamW, for the rest")
     p.add_argument("--groups", type=int, default=3, help="fronts in a process's batch")
     p.add_argument("--each", type=int, default=12, help="conversations per front")
+    p.add_argument("--quantised-from", type=float, default=0.5, help="share of the training after which the experts are rounded to four bits")
     p.add_argument("--processes", type=int, default=2)
-    p.add_argument("--resume", type=pathlib.Path, help="a network.pt to go on from")
+    p.add_argument("--resume", type=pathlib.Path, help="a network.pt, or the folder of an exported checkpoint, to go on from")
     a = p.parse_args()
     a.out.mkdir(parents=True, exist_ok=True)
     (a.out / "meet").unlink(missing_ok=True)
+    if a.resume and a.resume.is_dir():
+        shutil.copy(a.resume / "tokenizer.json", a.out)
     if not (a.out / "tokenizer.json").exists():
         tokenizer(Config().vocab).save(str(a.out / "tokenizer.json"))
     if a.processes == 1:
