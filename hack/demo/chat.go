@@ -50,6 +50,7 @@ type request struct {
 	Stream          bool              `json:"stream"`
 	StreamOptions   map[string]bool   `json:"stream_options"`
 	MaxTokens       int               `json:"max_tokens"`
+	Temperature     float64           `json:"temperature"` // 0: the demo shows the same each time
 	ReasoningEffort string            `json:"reasoning_effort,omitempty"`
 	Tools           []json.RawMessage `json:"tools,omitempty"`
 }
