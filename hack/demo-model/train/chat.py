@@ -24,15 +24,15 @@ class Setting:
     tools: list = field(default_factory=list)
 
 
-def setting(rng, effort=None, tools=None):
+def setting(rng):
     day = datetime.date(2024, 1, 1) + datetime.timedelta(days=rng.randrange(365 * 8))
-    tools = T.offer(rng) if tools is None else tools
+    tools = T.offer(rng)
     instructions = ""
     if rng.random() < 0.45:
         instructions = rng.choice(INSTRUCTIONS)
         if rng.random() < 0.25:
             instructions += " " + rng.choice(INSTRUCTIONS)
-    return Setting(effort or rng.choice(EFFORTS), day.isoformat(), instructions, tools)
+    return Setting(rng.choice(EFFORTS), day.isoformat(), instructions, tools)
 
 
 def typescript(tool):
@@ -115,7 +115,7 @@ class Writer:
 
 # --- drawing conversations -----------------------------------------------------------------------------------------
 
-PLAIN = [(W.small_talk, 10), (W.arithmetic, 34), (W.capital, 5), (W.of_which, 3), (W.continent, 2), (W.listing, 16), (W.explain, 9),
+PLAIN = [(W.small_talk, 10), (W.arithmetic, 30), (W.capital, 5), (W.of_which, 3), (W.continent, 2), (W.listing, 12), (W.explain, 9),
          (W.question, 3), (W.opposite, 3), (W.sound, 1), (W.calendar, 2), (W.compare, 4), (W.even, 2), (W.count, 3), (W.introduce, 6), (W.unknown, 9)]
 
 

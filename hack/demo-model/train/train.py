@@ -37,8 +37,8 @@ def tokenizer(size, seed=7):
 
 def draw(rng, w, groups, each):
     made = []
-    for i in range(groups):
-        s = chat.setting(rng, effort=chat.EFFORTS[rng.randrange(3)])
+    for _ in range(groups):
+        s = chat.setting(rng)
         made.append((w.front(s), [chat.render(w, s, chat.conversation(rng, s)) for _ in range(each)]))
     return made
 

@@ -3,7 +3,6 @@
 A turn is a Turn: what the user says, what the model thinks at each effort, and either what it says or which tool it calls.
 Everything is drawn from a random.Random; with held_out=True the draw comes from the part of the world that training never sees.
 """
-import json
 from dataclasses import dataclass, field
 
 from facts import *
@@ -255,9 +254,6 @@ def follow_country(rng, topic):
     return continent_turn(rng, country, text.replace("of ", ""), "several turns")
 
 
-SINGULAR = {"colors": "color", "fruits": "fruit"}
-
-
 def list_turn(rng, category, n, text, kind="lists"):
     items = LISTS[category].split()[:n]
     joined = ", ".join(items)
@@ -279,8 +275,6 @@ def listing(rng, held_out=False):
             return listing(rng, held_out)
         word = NUMBERS[n] if rng.random() < 0.55 else n
         text = rng.choice(["List {} {}", "Name {} {}", "Give me {} {}", "Give me a list of {} {}", "Write a list of {} {}", "Tell me {} {}", "Can you name {} {}?", "I need {} {}"]).format(word, category)
-        if n == 1:
-            text = text.replace(category, category)
     return list_turn(rng, category, n, text)
 
 
@@ -292,8 +286,7 @@ def follow_list(rng, n):
 
 
 def explain_turn(rng, topic, text, kind="explanations"):
-    others, answer = TOPICS[topic]
-    first = answer.split(";")[0].split(":")[0]
+    answer = TOPICS[topic][1]
     return Turn(kind, phrase(rng, text), (f"Explain {topic}.", f"The user asks about {topic}. I explain it in one sentence.",
                 f"The user asks about {topic}. I know this topic. I should say what it is and what it does. I keep it to one clear sentence without jargon."), answer,
                 topic={"explained": topic})
@@ -352,7 +345,7 @@ def small_talk(rng, held_out=False):
     kind, ways, answer = rng.choice(SMALL_TALK)
     ask = rng.choice(ways)
     article = "an" if kind[0] in "aeiou" else "a"
-    return Turn("greetings", phrase(rng, ask), (f"A {kind}.".replace("A a", "A a"), f"This is {article} {kind}. I answer it kindly.",
+    return Turn("greetings", phrase(rng, ask), (f"A {kind}.", f"This is {article} {kind}. I answer it kindly.",
                 f"This is {article} {kind}. No facts or tools are needed. I should be polite and short. I answer it kindly."), answer)
 
 
