@@ -1,0 +1,11 @@
+//go:build !linux && !darwin
+
+package packed
+
+import "os"
+
+func lockFile(*os.File) bool { return true }
+
+func syncFolder(string) error { return nil }
+
+func freeBytes(*os.File) (int64, bool) { return 0, false }
