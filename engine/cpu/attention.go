@@ -1,0 +1,150 @@
+package cpu
+
+import (
+	"math"
+
+	"github.com/gptoss/gptoss-operator/engine/kernel"
+	"github.com/gptoss/gptoss-operator/engine/model"
+)
+
+// rope turns queries and keys by their position, with YaRN's stretched frequencies.
+type rope struct {
+	inverseFrequency []float32 // [head_dim / 2]
+	concentration    float32
+}
+
+// newRope computes the frequencies as in the YaRN paper (arXiv 2309.00071): a dimension that turns often within the
+// original context keeps its frequency, one that turns seldom is slowed down by the factor, with a ramp in between.
+func newRope(c model.Config) rope {
+	half := c.HeadDim / 2
+	r := rope{
+		inverseFrequency: make([]float32, half),
+		concentration:    float32(0.1*math.Log(c.YaRNFactor) + 1),
+	}
+	// dimension returns the one that makes the given number of turns within the original context.
+	dimension := func(turns float64) float64 {
+		return float64(half) * math.Log(float64(c.OriginalContext)/(turns*2*math.Pi)) / math.Log(c.RopeTheta)
+	}
+	low, high := dimension(c.YaRNBetaFast), dimension(c.YaRNBetaSlow)
+	if c.YaRNTruncate {
+		low, high = math.Floor(low), math.Ceil(high)
+	}
+	low, high = max(low, 0), min(high, float64(c.HeadDim-1))
+	if low == high {
+		high += 0.001 // as in transformers: a step instead of a ramp
+	}
+	for i := range half {
+		frequency := float32(math.Pow(c.RopeTheta, float64(float32(2*i)/float32(c.HeadDim))))
+		extrapolated := 1 / frequency
+		interpolated := 1 / (float32(c.YaRNFactor) * frequency)
+		ramp := min(max((float32(i)-float32(low))/float32(high-low), 0), 1)
+		r.inverseFrequency[i] = float32(interpolated*ramp) + float32(extrapolated*(1-ramp))
+	}
+	return r
+}
+
+// tables writes the factors of a position, as kernel.RoPE takes them.
+func (r rope) tables(cos, sin []float32, position int32) {
+	for i, f := range r.inverseFrequency {
+		s, c := math.Sincos(float64(float32(position) * f))
+		sin[i], cos[i] = float32(s)*r.concentration, float32(c)*r.concentration
+	}
+}
+
+// enter begins a layer for a few rows: what the experts of the layer before say is added to the residual, in the first
+// layer the residual is the embedding, and its norm is quantised once for queries, keys and values.
+func (w *worker) enter(first, last int) {
+	norm, eps := w.weights.Layers[w.layer].AttentionNorm, float32(w.weights.Config.RMSNormEps)
+	for t := first; t < last; t++ {
+		x := w.residual[t]
+		if w.layer == 0 {
+			w.embed(x, w.batch.rows[t].token)
+			w.rope.tables(w.cos[t], w.sin[t], w.batch.rows[t].position)
+		} else {
+			w.addExperts(x, t)
+		}
+		w.kernel.RMSNorm(w.normed, x, norm, eps)
+		w.kernel.Quantise(w.input[t], w.normed)
+	}
+}
+
+func (w *worker) embed(x []float32, token int32) {
+	for i, v := range w.weights.Embedding[int(token)*len(x):][:len(x)] {
+		x[i] = math.Float32frombits(uint32(v) << 16)
+	}
+}
+
+// project computes queries, keys and values, without biases, of a few tiles.
+func (w *worker) project(first, last int) {
+	n := len(w.batch.rows)
+	w.mulInt8(w.qkv[:n], &w.weights.Layers[w.layer].QKV, w.input[:n], first, last)
+}
+
+// store adds the biases of a few rows, turns their queries and keys, and puts keys and values into the cache.
+func (w *worker) store(first, last int) {
+	l, d := &w.weights.Layers[w.layer], w.size
+	pages := &w.cache.layers[w.layer]
+	for t := first; t < last; t++ {
+		x := w.qkv[t]
+		w.kernel.Axpy(x, 1, l.QKVBias)
+		w.kernel.RoPE(x[:d.query+d.keyValue], w.cos[t], w.sin[t])
+		position := int(w.batch.rows[t].position)
+		page := w.table(t)[position/pages.Tokens]
+		pages.Store(page, position%pages.Tokens, x[d.query:d.query+d.keyValue], x[d.query+d.keyValue:])
+	}
+}
+
+// table returns the pages of a row's sequence in this layer.
+func (w *worker) table(t int) []int32 {
+	s := &w.batch.sequences[w.batch.rows[t].sequence]
+	if w.cache.kinds[w.layer] == Window {
+		return s.Window
+	}
+	return s.Full
+}
+
+// headParts returns in how many parts the heads of a row are split. A part ends with whole blocks, so that it can
+// quantise its own columns.
+func (w *worker) headParts() int {
+	if c := w.weights.Config; w.size.query/c.KVHeads%kernel.BlockLen == 0 {
+		return c.KVHeads
+	}
+	return 1
+}
+
+// attend mixes values for a few pairs of live row and part of the heads. Rows of a part follow each other: neighbours in
+// a prompt read the same pages.
+func (w *worker) attend(first, last int) {
+	c, l := w.weights.Config, &w.weights.Layers[w.layer]
+	parts, n := w.headParts(), len(w.live)
+	heads, width := c.KVHeads/parts, w.size.query/parts
+	blocks := kernel.Blocks(width)
+	for i := first; i < last; i++ {
+		part, j := i/n, i%n
+		t := int(w.live[j])
+		position := int(w.batch.rows[t].position)
+		query := kernel.Query{
+			Last:  position + 1,
+			Table: w.table(t),
+			Scale: float32(1 / math.Sqrt(float64(c.HeadDim))),
+			Sinks: l.Sinks,
+		}
+		if window := c.Window(w.layer); window > 0 {
+			query.First = max(0, position+1-window)
+		}
+		w.kernel.Attend(w.mixed, w.qkv[t][:w.size.query], &w.cache.layers[w.layer], &query, part*heads, (part+1)*heads, &w.attention)
+		w.kernel.Quantise(w.attended[j][part*blocks:(part+1)*blocks], w.mixed[part*width:(part+1)*width])
+	}
+}
+
+// output adds the output projection and its bias to the residual of all live rows, for the columns of a few tiles.
+func (w *worker) output(first, last int) {
+	l, n := &w.weights.Layers[w.layer], len(w.live)
+	w.mulInt8(w.projected[:n], &l.Output, w.attended[:n], first, last)
+	lo, hi := first*kernel.TileRows, min(last*kernel.TileRows, w.size.hidden)
+	for j, t := range w.live {
+		x := w.residual[t][lo:hi]
+		w.kernel.Axpy(x, 1, w.projected[j][lo:hi])
+		w.kernel.Axpy(x, 1, l.OutputBias[lo:hi])
+	}
+}

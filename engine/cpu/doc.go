@@ -1,0 +1,2 @@
+// Package cpu is the fast forward pass: packed weights, a worker pool and a paged key-value cache.
+package cpu
