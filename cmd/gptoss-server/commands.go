@@ -8,6 +8,7 @@ import (
 
 	"github.com/gptoss/gptoss-operator/engine/demo"
 	"github.com/gptoss/gptoss-operator/server/inspect"
+	"github.com/gptoss/gptoss-operator/server/pack"
 	"github.com/gptoss/gptoss-operator/server/pull"
 )
 
@@ -15,6 +16,7 @@ import (
 const commands = `Commands:
   gptoss-server [serve] [flags]        answer the OpenAI API; its flags are below
   gptoss-server pull SOURCE [flags]    download a model and verify it
+  gptoss-server pack SOURCE DEST       rewrite a model into a file that is mapped and computed with as it is
   gptoss-server inspect PATH [flags]   tell what a model is and how much memory it takes
 
 gptoss-server COMMAND --help tells more about a command.
@@ -31,10 +33,12 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return runServe(ctx, rest, getenv, stdout, stderr)
 	case "pull":
 		return pull.Run(ctx, rest, getenv, stdout, stderr)
+	case "pack":
+		return pack.Run(ctx, rest, demo.Files(), getenv, stdout, stderr)
 	case "inspect":
 		return inspect.Run(ctx, rest, demo.Files(), stdout, stderr)
 	default:
-		say(stderr, fmt.Sprintf("gptoss-server: unknown command %.100q: the commands are serve, pull and inspect\n", command))
+		say(stderr, fmt.Sprintf("gptoss-server: unknown command %.100q: the commands are serve, pull, pack and inspect\n", command))
 		return 2
 	}
 }

@@ -1,5 +1,5 @@
 // Command gptoss-server serves a gpt-oss model over the OpenAI API: it listens at once, loads the model meanwhile and
-// answers until it is asked to end. Its other commands download models and tell what they are.
+// answers until it is asked to end. Its other commands download models, pack them and tell what they are.
 package main
 
 import (

@@ -161,7 +161,8 @@ func TestFlagsThatEndTheProgram(t *testing.T) {
 	}{
 		"serve":       {[]string{"serve", "--version"}, "", 0, "gptoss-server dev\n", ""},
 		"pull":        {[]string{"pull"}, "", 2, "", "gptoss-server pull: needs one SOURCE, such as openai/gpt-oss-20b, and has 0; --help shows examples\n"},
-		"a word":      {[]string{"download", "x"}, "", 2, "", "gptoss-server: unknown command \"download\": the commands are serve, pull and inspect\n"},
+		"pack":        {[]string{"pack", "x"}, "", 2, "", "gptoss-server pack: want SOURCE and DEST, not 1 paths; see --help\n"},
+		"a word":      {[]string{"download", "x"}, "", 2, "", "gptoss-server: unknown command \"download\": the commands are serve, pull, pack and inspect\n"},
 		"version":     {[]string{"--version"}, "", 0, "gptoss-server dev\n", ""},
 		"wrong flag":  {[]string{"--port=x"}, "", 2, "", "gptoss-server: --port \"x\": must be a whole number from 0 to 65535\n"},
 		"wrong key":   {nil, "se cret", 2, "", "gptoss-server: the environment variable OPENAI_API_KEY must be 1 to 4096 visible ASCII characters without spaces\n"},
@@ -178,7 +179,7 @@ func TestFlagsThatEndTheProgram(t *testing.T) {
 	}
 	var help bytes.Buffer
 	status := run(t.Context(), []string{"--help"}, environment(nil), &help, io.Discard)
-	for _, want := range []string{"Example:", "gptoss-server [serve]", "gptoss-server pull SOURCE", "gptoss-server inspect PATH", "--model "} {
+	for _, want := range []string{"Example:", "gptoss-server [serve]", "gptoss-server pull SOURCE", "gptoss-server pack SOURCE DEST", "gptoss-server inspect PATH", "--model "} {
 		if status != 0 || !strings.Contains(help.String(), want) {
 			t.Errorf("--help: status %d, %q", status, help.String())
 		}
@@ -186,5 +187,12 @@ func TestFlagsThatEndTheProgram(t *testing.T) {
 	var about bytes.Buffer
 	if status := run(t.Context(), []string{"inspect", "demo"}, environment(nil), &about, io.Discard); status != 0 || about.Len() == 0 {
 		t.Errorf("inspect demo: status %d, %q", status, about.String())
+	}
+	file := filepath.Join(t.TempDir(), "demo.gptoss")
+	if status := run(t.Context(), []string{"pack", "demo", file, "--quiet"}, environment(nil), io.Discard, io.Discard); status != 0 {
+		t.Errorf("pack demo: status %d", status)
+	}
+	if info, err := os.Stat(file); err != nil || info.Size() < 1<<20 {
+		t.Errorf("pack demo made %v, %v", info, err)
 	}
 }

@@ -17,27 +17,31 @@ var allowed = map[string][]string{
 	"cmd/gptoss-operator": {"api/v1alpha1", "controllers"},
 	"cmd/gptoss-server": {
 		"engine", "engine/demo", "engine/harmony", "engine/model", "engine/tokenizer", "engine/tokenizer/o200k", "engine/weights",
-		"server", "server/inspect", "server/options", "server/pull",
+		"server", "server/inspect", "server/options", "server/pack", "server/pull",
 	},
 	"controllers":                {"api/v1alpha1", "controllers/resources"},
 	"controllers/resources":      {"api/v1alpha1", "engine/model", "server/options"},
 	"engine":                     {"engine/model", "engine/reference", "engine/sample", "engine/tokenizer", "engine/weights"},
+	"engine/cpu":                 {"engine/kernel", "engine/model", "engine/weights", "engine/weights/packed"},
 	"engine/demo":                {},
 	"engine/harmony":             {"engine/tokenizer"},
 	"engine/kernel":              {},
 	"engine/model":               {},
 	"engine/reference":           {"engine/model", "engine/weights"},
 	"engine/sample":              {},
+	"engine/sched":               {},
 	"engine/tokenizer":           {},
 	"engine/tokenizer/o200k":     {"engine/tokenizer"},
 	"engine/weights":             {"engine/model", "engine/weights/gguf", "engine/weights/safetensors"},
 	"engine/weights/gguf":        {},
+	"engine/weights/packed":      {},
 	"engine/weights/safetensors": {},
 	"engine/weights/weightstest": {"engine/model"}, // writes checkpoints for tests
 	"server":                     {"engine", "engine/harmony", "engine/model", "engine/sample", "engine/tokenizer", "server/openai", "server/options"},
 	"server/inspect":             {"engine/model", "engine/weights"},
 	"server/openai":              {},
 	"server/options":             {},
+	"server/pack":                {"engine/cpu", "engine/model", "engine/weights", "engine/weights/packed"},
 	"server/pull":                {},
 	"test/arch":                  {},
 	"test/e2e":                   {},
@@ -93,7 +97,7 @@ func TestBinariesStayApart(t *testing.T) {
 
 // TestStandardLibraryOnly holds the packages that both programs share, and the leaves, to the standard library.
 func TestStandardLibraryOnly(t *testing.T) {
-	pure := []string{"server/options", "server/openai", "engine/model", "engine/tokenizer", "engine/harmony", "engine/sample", "engine/demo"}
+	pure := []string{"server/options", "server/openai", "engine/model", "engine/tokenizer", "engine/harmony", "engine/sample", "engine/sched", "engine/demo"}
 	for _, pkg := range pure {
 		for _, dep := range list(t, "-deps", "./"+pkg) {
 			first, _, _ := strings.Cut(dep, "/")

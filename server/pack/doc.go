@@ -1,0 +1,3 @@
+// Package pack is the command that rewrites a model of any layout, once, into a file that the server maps and computes with
+// as it is. [Run] is the command, flags, progress and exit status included.
+package pack

@@ -1,0 +1,147 @@
+package pack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gptoss/gptoss-operator/engine/cpu"
+	"github.com/gptoss/gptoss-operator/engine/model"
+	"github.com/gptoss/gptoss-operator/engine/weights"
+	"github.com/gptoss/gptoss-operator/engine/weights/packed"
+)
+
+var errInterrupted = errors.New("interrupted; nothing is left of it")
+
+// run does what the command line says and returns what there is to tell about it.
+func (c command) run(ctx context.Context, demo fs.FS, m *meter) (summary string, err error) {
+	if c.verify {
+		return verify(ctx, c.dest, m)
+	}
+	if err := checkDest(c.dest, c.force); err != nil {
+		return "", err
+	}
+	begun := m.now()
+	m.say("opening " + c.source)
+	checkpoint, err := open(c.source, demo)
+	if err != nil {
+		return "", fmt.Errorf("cannot pack %s: %w", c.source, err)
+	}
+	err = write(ctx, checkpoint, c.source, c.dest, m)
+	note := wordless(checkpoint)
+	if err := errors.Join(err, checkpoint.Close()); err != nil {
+		return "", err
+	}
+	f, err := packed.Open(c.dest)
+	if err != nil {
+		return "", err
+	}
+	summary = fmt.Sprintf("%s is complete: %s in %s, %s\n%sServe it with: gptoss-server --model=%s\n",
+		c.dest, bytesText(f.Size()), m.now().Sub(begun).Round(time.Second), f.Digest(), note, c.dest)
+	return summary, f.Close()
+}
+
+func open(source string, demo fs.FS) (*weights.Checkpoint, error) {
+	if source == demoPath {
+		return weights.OpenFS(demo)
+	}
+	if packed.Is(source) {
+		return nil, errors.New("it is a packed file already")
+	}
+	return weights.Open(source)
+}
+
+// checkDest keeps what is no packed file, and without force what is one.
+func checkDest(dest string, force bool) error {
+	info, err := os.Lstat(dest)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if info.IsDir() {
+		return fmt.Errorf("%s: is a folder, want the name of a file to make, such as %s", dest, filepath.Join(dest, "model.gptoss"))
+	}
+	f, err := packed.Open(dest)
+	switch {
+	case err == nil && force:
+		return f.Close()
+	case err == nil:
+		return errors.Join(fmt.Errorf("%s: is a packed file already; --force replaces it", dest), f.Close())
+	case errors.Is(err, packed.ErrForeign):
+		return fmt.Errorf("%s: is there already and is not a packed file; remove it or name another", dest)
+	case (errors.Is(err, packed.ErrIncomplete) || errors.Is(err, packed.ErrDamaged)) && force:
+		return nil
+	case errors.Is(err, packed.ErrIncomplete) || errors.Is(err, packed.ErrDamaged):
+		return fmt.Errorf("%w; --force replaces it", err)
+	}
+	return err
+}
+
+// write makes the file. It ends early when ctx ends, and leaves nothing after any error.
+func write(ctx context.Context, c *weights.Checkpoint, source, dest string, m *meter) error {
+	w, err := packed.Create(dest)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: the folder %s does not exist", dest, filepath.Dir(dest))
+	}
+	if err != nil {
+		return err
+	}
+	defer context.AfterFunc(ctx, func() { _ = w.Abort() })() // an error of it comes up again below
+	err = cpu.Pack(w, c, m.progress)
+	if err != nil && ctx.Err() == nil {
+		err = fmt.Errorf("cannot pack %s: %w", source, err)
+	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err == nil {
+		m.say("waiting until it is on the disk")
+		err = w.Commit()
+	}
+	aborted := w.Abort() // nothing after a commit
+	if err != nil && ctx.Err() != nil {
+		err = errInterrupted
+	}
+	return errors.Join(err, aborted)
+}
+
+// wordless warns of a model that no server can serve, because nobody knows its words.
+func wordless(c *weights.Checkpoint) string {
+	if c.Vocabulary != nil || c.Config.VocabSize == model.PublishedVocabulary {
+		return ""
+	}
+	if _, err := fs.Stat(c.Files(), "tokenizer.json"); !errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	return fmt.Sprintf("It has no tokenizer, and a vocabulary of %d tokens is not that of gpt-oss: it cannot be served.\n", c.Config.VocabSize)
+}
+
+// verify reads a file whole.
+func verify(ctx context.Context, path string, m *meter) (summary string, err error) {
+	f, err := packed.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if _, err := cpu.Load(f); err != nil {
+		return "", fmt.Errorf("%s: %w", path, err)
+	}
+	var done int64
+	for _, s := range f.Sections() {
+		if ctx.Err() != nil {
+			return "", errors.New("interrupted")
+		}
+		if _, err := f.Checked(s.Name); err != nil {
+			return "", fmt.Errorf("%s: %w", path, err)
+		}
+		done += s.Length
+		m.progress(done, f.Size())
+	}
+	return fmt.Sprintf("%s is whole: %s, %s\n", path, bytesText(f.Size()), f.Digest()), nil
+}
