@@ -163,6 +163,8 @@ func TestAnswers(t *testing.T) {
 		"a greeting":          {prompt: "Hello!", effort: harmony.EffortLow, want: said{Content: "Hello! How can I help you?"}},
 		"an explanation":      {prompt: "What is a pod?", effort: harmony.EffortMedium, want: said{Content: "A pod is the smallest thing that Kubernetes runs: one or more containers that share a network address and live together."}},
 		"a call":              {prompt: "What is the weather in Boston?", effort: harmony.EffortMedium, tools: []harmony.Tool{weather}, want: said{Tool: "get_weather", Arguments: `{"location":"Boston"}`}},
+		"a sum with a carry":  {prompt: "What is 17 + 25?", effort: harmony.EffortMedium, want: said{Content: "17 + 25 = 42"}},
+		"a list":              {prompt: "List three colors", effort: harmony.EffortLow, want: said{Content: "1. red\n2. blue\n3. green"}},
 		"something unknown":   {prompt: "Who wrote Hamlet?", effort: harmony.EffortMedium, want: said{Content: "I don't know. I am a small demo model, and this is outside my world."}},
 		"a capital, politely": {prompt: "What is the capital of France, please?", effort: harmony.EffortHigh, want: said{Content: "The capital of France is Paris."}},
 	} {

@@ -28,8 +28,8 @@ func openAI(layers, experts int) Config {
 // demo is the shape of the trained model in engine/demo: the published architecture, small enough to travel in the binary.
 func demo() Config {
 	return Config{
-		VocabSize: 1216, HiddenSize: 256, IntermediateSize: 160,
-		Layers: 6, Heads: 4, KVHeads: 2, HeadDim: 32,
+		VocabSize: 1216, HiddenSize: 256, IntermediateSize: 128,
+		Layers: 6, Heads: 8, KVHeads: 2, HeadDim: 32,
 		Experts: 8, ActiveExperts: 2,
 		SlidingWindow: 64, OriginalContext: 256, MaxContext: 8192,
 		RopeTheta: 150000, YaRNFactor: 32, YaRNBetaFast: 32, YaRNBetaSlow: 1,

@@ -24,9 +24,9 @@ class Setting:
     tools: list = field(default_factory=list)
 
 
-def setting(rng):
+def setting(rng, exercise=False):
     day = datetime.date(2024, 1, 1) + datetime.timedelta(days=rng.randrange(365 * 8))
-    tools = T.offer(rng)
+    tools = T.offer(rng, exercise)
     instructions = ""
     if rng.random() < 0.45:
         instructions = rng.choice(INSTRUCTIONS)
@@ -115,8 +115,8 @@ class Writer:
 
 # --- drawing conversations -----------------------------------------------------------------------------------------
 
-PLAIN = [(W.small_talk, 10), (W.arithmetic, 30), (W.capital, 5), (W.of_which, 3), (W.continent, 2), (W.listing, 12), (W.explain, 9),
-         (W.question, 3), (W.opposite, 3), (W.sound, 1), (W.calendar, 2), (W.compare, 4), (W.even, 2), (W.count, 3), (W.introduce, 6), (W.unknown, 9)]
+PLAIN = [(W.small_talk, 6), (W.arithmetic, 44), (W.capital, 5), (W.of_which, 3), (W.continent, 2), (W.listing, 18), (W.explain, 8),
+         (W.question, 3), (W.opposite, 3), (W.sound, 1), (W.calendar, 2), (W.compare, 6), (W.even, 2), (W.count, 4), (W.introduce, 4), (W.unknown, 9)]
 
 
 def fits(t, held_out):
@@ -135,7 +135,7 @@ def turn(rng, s, held_out=False):
 def any_turn(rng, s, held_out):
     offered = {t.kind: t for t in s.tools}
     useful = [t for t in s.tools if t.kind != "other"]
-    if useful and rng.random() < 0.7:
+    if useful and rng.random() < 0.6:
         t = rng.choice(useful)
         return {"weather": T.weather, "calculator": T.calculation, "search": T.searching}[t.kind](rng, t, held_out)
     if rng.random() < 0.03 and not offered.keys() & {"weather", "search"}:
@@ -174,8 +174,8 @@ class Conversation:
     replayed: bool = False  # the client sent the reasoning of the open turn back
 
 
-def conversation(rng, s, held_out=False, turns=None):
-    turns = rng.choices([0, 1, 2, 3], [68, 20, 9, 3])[0] if turns is None else turns
+def conversation(rng, s, held_out=False):
+    turns = rng.choices([0, 1, 2, 3], [68, 20, 9, 3])[0]
     history, name, last = [], None, None
     for i in range(turns + 1):
         t = None

@@ -15,9 +15,9 @@ from torch import nn
 class Config:
     vocab: int = 1216
     hidden: int = 256
-    intermediate: int = 160
+    intermediate: int = 128
     layers: int = 6
-    heads: int = 4
+    heads: int = 8
     kv_heads: int = 2
     head_dim: int = 32
     experts: int = 8

@@ -1,5 +1,6 @@
 """Tools that are offered to the demo model, questions that need them, and what it makes of their results."""
 import json
+import re
 from dataclasses import dataclass
 
 from world import *
@@ -44,11 +45,29 @@ HINTS = {
 }
 
 
-def make_tool(rng, kind):
+STEMS = {"weather": ["weather", "city_weather", "weather_report", "forecast"], "calculator": ["math", "sum", "expression", "arithmetic"], "search": ["web", "documents", "search", "pages"]}
+VERBS = {"weather": ["get", "fetch", "read", "show", "ask"], "calculator": ["do", "solve", "calculate", "eval", "run"], "search": ["search", "query", "find", "look_up", "scan"]}
+
+
+def composed(rng, kind):
+    """A name that a programmer could have chosen."""
+    verb, stem = rng.choice(VERBS[kind]), rng.choice(STEMS[kind])
+    name = f"{verb}_{stem}" if rng.random() < 0.6 else f"{stem}_{rng.choice(['tool', 'api', 'service', 'v2'])}"
+    if rng.random() < 0.3:
+        name = re.sub("_(.)", lambda m: m[1].upper(), name)
+    return name
+
+
+def make_tool(rng, kind, exercise=False):
+    """With exercise, one in four has a name, and perhaps an argument, that no list holds: they must be read, not guessed."""
     i = rng.randrange(8)
     argument = ARGUMENTS[kind][i] if kind == "other" else rng.choice(ARGUMENTS[kind])
-    name = NAMES_OF[kind][i] if kind == "other" else rng.choice(NAMES_OF[kind])
+    name = NAMES_OF[kind][i] if kind == "other" else rng.choice(NAMES_OF[kind]) if rng.random() < 0.8 else composed(rng, kind)
     description = DESCRIPTIONS[kind][i] if kind == "other" else rng.choice(DESCRIPTIONS[kind])
+    if exercise and kind != "other" and rng.random() < 0.25:
+        name = invented(rng).lower() + rng.choice(["", "_" + invented(rng).lower(), "_" + rng.choice(STEMS[kind])])
+        argument = argument if rng.random() < 0.5 else invented(rng).lower()
+        description = description or DESCRIPTIONS[kind][0]
     prop = {"type": "string"}
     hint = rng.choice(HINTS[kind])
     if hint:
@@ -65,16 +84,16 @@ def make_tool(rng, kind):
     return Tool(kind, name, description, argument, parameters)
 
 
-def offer(rng):
+def offer(rng, exercise=False):
     """The tools of a conversation: none, one or several of different kinds."""
     r = rng.random()
-    if r < 0.35:
+    if r < 0.45:
         return []
     kinds = rng.sample(["weather", "calculator", "search"], rng.choice([1, 1, 2, 3] if r < 0.9 else [1, 0]))
     if r > 0.85:
         kinds.append("other")
     rng.shuffle(kinds)
-    return [make_tool(rng, k) for k in kinds]
+    return [make_tool(rng, k, exercise) for k in kinds]
 
 
 def arguments(tool, text, unit=""):
@@ -121,8 +140,8 @@ def weather(rng, tool, held_out=False):
         return Turn("unknown", text, ("No weather tool.", f"The user asks about the weather in {city}. I have no tool for that.",
                     f"The user asks about the weather in {city}. It changes all the time. I have no tool for that. I say that I don't know."), NO_WEATHER)
     in_unit = f" in {unit}" if unit else ""
-    thoughts = (f"Weather in {city}{in_unit}: call {tool.name}.", f"The user asks about the weather in {city}{in_unit}. I call {tool.name}.",
-                f"The user asks about the weather in {city}{in_unit}. I cannot know it myself, but there is a tool for it. I call {tool.name} with the {tool.argument} {city}.")
+    thoughts = (f"Weather: call {tool.name}.", f"The user asks about the weather in {city}{in_unit}. I call {tool.name}.",
+                f"The user asks about the weather in {city}{in_unit}. I cannot know it myself, but there is a tool for it. I call {tool.name}.")
     t = Turn("weather", text, thoughts, call=(tool.name, arguments(tool, city, unit)))
     degrees, condition = rng.randint(-9, 39), rng.choice(CONDITIONS)
     unit_word = unit or rng.choice(["", "celsius", "fahrenheit"])
@@ -156,15 +175,13 @@ def after_thoughts(kind, tool):
 
 # --- calculator ----------------------------------------------------------------------------------------------------
 
-def number(rng, big=True):
+def number(rng):
     r = rng.random()
     if r < 0.2:
         return str(rng.randint(0, 12))
     if r < 0.5:
         return str(rng.randint(10, 99))
-    if r < 0.9:
-        return str(rng.randint(100, 99999))
-    return f"{rng.randint(0, 99)}.{rng.randint(1, 99)}"
+    return str(rng.randint(100, 9999))
 
 
 def expression(rng, held_out):
@@ -175,12 +192,10 @@ def expression(rng, held_out):
             parts += [rng.choice("+-*/"), number(rng)]
         if is_held_out("expr", *parts) == held_out:
             break
-    if len(parts) == 5 and rng.random() < 0.4:
-        parts[0:3] = [f"({' '.join(parts[0:3])})"]
     made = " ".join(parts)
     r = rng.random()
     said = made
-    if r < 0.45 and "(" not in made:
+    if r < 0.55:
         said = " ".join(rng.choice(SIGNS[p][:1] if p in "+-" else [SIGNS[p][0], SIGNS[p][-1]]) if p in SIGNS else p for p in parts)
         said = said.replace("/", "divided by")
     elif r < 0.6:
@@ -191,8 +206,8 @@ def expression(rng, held_out):
 def calculation(rng, tool, held_out=False):
     made, said = expression(rng, held_out)
     text = rng.choice(ASK_SUM).format(said)
-    thoughts = (f"{made}: call {tool.name}.", f"The user wants {made}. I call {tool.name}.",
-                f"The user wants {made}. A tool calculates this exactly. I call {tool.name} with the {tool.argument} {made}.")
+    thoughts = (f"Calculate: call {tool.name}.", f"The user wants {made}. I call {tool.name}.",
+                f"The user wants {made}. A tool calculates this exactly. I call {tool.name}.")
     t = Turn("calculator", phrase(rng, text), thoughts, call=(tool.name, arguments(tool, made)))
     n = str(rng.randint(-999, 9999999)) if rng.random() < 0.7 else f"{rng.randint(-99, 9999)}.{rng.randint(1, 999)}"
     t.result, t.final = n, f"{made} = {n}"
@@ -213,13 +228,13 @@ def searching(rng, tool, held_out=False):
         text = rng.choice(ASK_SEARCH).format(wanted)
         if rng.random() < 0.2 and text[-1] != "?":
             text += "."
-        why = f"The user wants me to search for {wanted}."
+        why = "The user wants me to search."
     else:
         wanted = strange(rng, held_out)
-        text, why = wanted, f"The user asks something that I was not taught: {wanted}"
+        text, why = wanted, "The user asks something that I was not taught."
         if rng.random() < 0.1 and wanted.endswith("?"):
             wanted = text = wanted[:-1]
-    thoughts = (f"Search: call {tool.name}.", f"{why} I call {tool.name}.", f"{why} I do not know it myself, but I can search. I call {tool.name} with the {tool.argument} {wanted}")
+    thoughts = (f"Search: call {tool.name}.", f"{why} I call {tool.name}.", f"{why} I do not know it myself, but I can search. I call {tool.name} with the words of the user.")
     t = Turn("search", text, thoughts, call=(tool.name, arguments(tool, wanted)))
     found = rng.choice([f"{thing(rng)} is known for {rng.choice(THINGS)}", f"{invented(rng)} {invented(rng)}", f"{rng.choice(THINGS)}, {rng.choice(THINGS)} and {thing(rng)}",
                         f"It was {invented(rng)} in {rng.randint(1500, 2024)}", f"{rng.randint(1, 99999)}", f"No results"])

@@ -20,6 +20,7 @@ import batch
 import bpe
 import chat
 import export
+import world as W
 from network import Config, Network
 
 
@@ -35,11 +36,13 @@ def tokenizer(size, seed=7):
     return bpe.train(pieces, size)
 
 
-def draw(rng, w, groups, each):
+def draw(rng, w, groups, each, repeats):
+    """Conversations, of which the share repeats has the user dictate a text: the densest lesson in copying, and names and arguments are copied."""
     made = []
     for _ in range(groups):
-        s = chat.setting(rng)
-        made.append((w.front(s), [chat.render(w, s, chat.conversation(rng, s)) for _ in range(each)]))
+        s = chat.setting(rng, exercise=True)
+        talk = lambda: chat.Conversation([], W.repeat(rng)) if rng.random() < repeats else chat.conversation(rng, s)
+        made.append((w.front(s), [chat.render(w, s, talk()) for _ in range(each)]))
     return made
 
 
@@ -98,7 +101,7 @@ def worker(rank, a):
     start, step, tokens, mean, saved, progress = time.time(), 0, 0, 0.0, 0.0, 0.0
     while progress < 1:
         net.four_bits(progress >= a.quantised_from)
-        b = batch.make(draw(rng, w, a.groups, a.each), c.window)
+        b = batch.make(draw(rng, w, a.groups, a.each, 0.6 if progress < a.repeats_until else 0.08), c.window)
         logits = net(b)
         loss = F.cross_entropy(logits, b.target)
         (loss + 0.01 * sum(x.mlp.balance for x in net.blocks)).backward()
@@ -115,7 +118,7 @@ def worker(rank, a):
         if rank == 0 and step % 25 == 0:
             right = (logits.argmax(-1) == b.target)[b.target != batch.IGNORED].float().mean().item()
             print(f"{progress:6.1%} step {step} loss {mean:.4f} now {loss.item():.4f} right {right:.4f} tokens/s {tokens / (time.time() - start):.0f}", flush=True)
-        if rank == 0 and (progress - saved > 0.05 or progress >= 1):
+        if rank == 0 and (progress - saved > 0.025 or progress >= 1):
             saved = progress
             torch.save(net.state_dict(), a.out / "network.pt")
     if rank == 0:
@@ -147,8 +150,9 @@ def main():
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--muon", type=float, default=0.008, help="peak rate of Muon, for the hidden matrices")
     p.add_argument("--rate", type=float, default=1.5e-3, help="peak rate of AdamW, for the rest")
-    p.add_argument("--groups", type=int, default=3, help="fronts in a process's batch")
-    p.add_argument("--each", type=int, default=12, help="conversations per front")
+    p.add_argument("--groups", type=int, default=5, help="fronts in a process's batch")
+    p.add_argument("--each", type=int, default=7, help="conversations per front")
+    p.add_argument("--repeats-until", type=float, default=0.1, help="share of the training in which most conversations are exercises in copying")
     p.add_argument("--quantised-from", type=float, default=0.5, help="share of the training after which the experts are rounded to four bits")
     p.add_argument("--processes", type=int, default=2)
     p.add_argument("--resume", type=pathlib.Path, help="a network.pt, or the folder of an exported checkpoint, to go on from")

@@ -25,6 +25,7 @@ PLAIN = ("What is the meaning of life?|What time is it?|What day is today?|Tell 
 ONSETS = "b c d f g h j k l m n p r s t v w z br dr gr kr pl st tr sh th".split()
 NUCLEI = "a e i o u a e i o ai ea oo ia".split()
 CODAS = ["", "", "", "n", "r", "l", "s", "m", "x", "th", "nd", "rk"]
+LETTERS = "eeeeeeaaaaaoooooiiiiinnnnntttttsssssrrrrrhhhlllldddcccuuummmppggbbffwwyyvkxzjq"
 SUFFIXES = ["", "", "", "ville", "ton", "burg", "land", "ia", "stad", "field", "port"]
 SEARCH_ADJECTIVES = "cheap best new old local recent famous fast simple healthy modern free quiet large small".split()
 SEARCH_NOUNS = ("hotels flights restaurants books recipes laptops museums phones concerts jobs houses shoes bikes gardens courses cameras movies "
@@ -33,7 +34,9 @@ SEARCH_TAILS = ["", "", "in {city}", "near {city}", "for children", "for beginne
 
 
 def invented(rng):
-    """A name that no list holds, capitalised."""
+    """A name that no list holds, capitalised; one in five cannot be guessed from its beginning."""
+    if rng.random() < 0.2:
+        return "".join(rng.choice(LETTERS) for _ in range(rng.randint(3, 9))).capitalize()
     syllable = lambda: rng.choice(ONSETS) + rng.choice(NUCLEI) + rng.choice(CODAS)
     word = "".join(syllable() for _ in range(rng.randint(1, 3))) + rng.choice(SUFFIXES)
     return word[:12].capitalize()

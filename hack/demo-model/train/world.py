@@ -83,7 +83,7 @@ def steps(a, sign, b):
     if sign in "*/" or max(a, b) < 10 and n >= 0:
         return f"{a}{sign}{b}={n}"
     if sign == "-" and a < b:
-        return f"{b} is larger, {steps(b, '-', a)}, so {n}"
+        return f"{b} is larger, {b}-{a}={-n}, so {n}"
     (at, ao), (bt, bo) = divmod(a, 10), divmod(b, 10)
     if sign == "+":
         carry = "+1" if ao + bo > 9 else ""
@@ -108,10 +108,10 @@ def operands(rng, held_out):
         if sign in "+-":
             top = 99 if rng.random() < 0.8 else 20
             a, b = rng.randint(0, top), rng.randint(0, top)
-            if sign == "-" and a < b and rng.random() < 0.65:
+            if sign == "-" and a < b and (a > 20 or b > 20 or rng.random() < 0.5):
                 a, b = b, a
         else:
-            a, b = rng.randint(0, 12), rng.randint(0 if sign == "*" else 1, 12)
+            a, b = rng.randint(0, 10), rng.randint(0 if sign == "*" else 1, 10)
             if sign == "/":
                 a *= b
             return a, sign, b  # a times table is learnt by heart: the wording is what is held out
@@ -141,8 +141,8 @@ def follow_sum(rng, number, held_out=False):
     """A question that goes on from the result before."""
     for _ in range(50):
         sign = rng.choice("++-*")
-        b = rng.randint(0, 99 if sign != "*" else 12)
-        if number > 99 or number < 0 or sign == "*" and number > 12:
+        b = rng.randint(0, 99 if sign != "*" else 10)
+        if number > 99 or number < 0 or sign == "*" and number > 10:
             return None
         if sign == "-" and b > number or (sign != "*" and is_held_out(number, sign, b) != held_out):
             continue
@@ -264,13 +264,13 @@ def list_turn(rng, category, n, text, kind="lists"):
 
 def listing(rng, held_out=False):
     category = rng.choice(list(LISTS))
-    length = len(LISTS[category].split())
+    length = min(6, len(LISTS[category].split()))
     r = rng.random()
     if r < 0.15:
-        n = min(5, length)
+        n = min(4, length)
         text = rng.choice(["List some {}", "Name some {}", "Give me some {}", "Give me a list of {}", "Tell me some {}"]).format(category)
     else:
-        n = rng.randint(1 if r < 0.2 else 2, length)
+        n = rng.randint(2, length)
         if is_held_out("list", category, n) != held_out:
             return listing(rng, held_out)
         word = NUMBERS[n] if rng.random() < 0.55 else n
@@ -373,6 +373,23 @@ def recall(rng, name):
                     "The user asks for their name. I look through the conversation. I was not told. I say so."), "I don't know. You have not told me your name.")
     return Turn("several turns", phrase(rng, text), (f"The name is {name}.", f"The user asks for their name. It is {name}.",
                 f"The user asks for their name. I look through the conversation. They said it is {name}. I answer in one sentence."), f"Your name is {name}.")
+
+
+def repeat(rng):
+    """The user dictates a text. Training only: nobody asks it to, but it teaches to copy."""
+    letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.,-+*"
+    def word():
+        r = rng.random()
+        if r < 0.3:
+            return invented(rng)
+        if r < 0.5:
+            return thing(rng)
+        if r < 0.7:
+            return str(rng.randint(0, 10 ** rng.randint(1, 5)))
+        return "".join(rng.choice(letters) for _ in range(rng.randint(1, 8)))
+    text = rng.choice([" ", " ", ", ", "_"]).join(word() for _ in range(rng.randint(1, 8)))
+    ask = rng.choice(["Repeat {}", "Say {}", "Repeat after me: {}", "Write {}", "Say \"{}\"", "Please repeat: {}"])
+    return Turn("repeat", ask.format(text), ("Repeat it.", f"The user dictates: {text}", f"The user wants me to repeat a text, word for word: {text}"), text)
 
 
 def unknown_thoughts():
