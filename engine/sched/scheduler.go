@@ -122,8 +122,9 @@ func (s *Scheduler) end(q *sequence) {
 	}
 }
 
-// Done says that the step was run: the pages hold what it computed, and every row
-// that had to be sampled and was not removed has its Token. A sequence that got the
+// Done says that the step was run: the pages hold what it computed, except for rows
+// marked as Failed, and every other row that had to be sampled and was not removed has
+// its Token. A sequence that got the
 // last of its MaxTokens ends by itself. Done does nothing if no step is running.
 func (s *Scheduler) Done() {
 	if !s.pending {
@@ -136,6 +137,10 @@ func (s *Scheduler) Done() {
 	for i := range s.step.Rows {
 		r := &s.step.Rows[i]
 		q := r.sequence
+		if r.Failed {
+			s.trim(q)
+			continue
+		}
 		q.computed += len(r.Tokens)
 		s.commit(q)
 		s.slide(q)

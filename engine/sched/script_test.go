@@ -20,9 +20,9 @@ var update = flag.Bool("update", false, "write the answers of the scripts in tes
 //
 //	new page=4 full=8 window=8 sees=8 swapfull=0 swapwindow=0 sequences=4 batch=4 tokens=16 timeout=0 cache=true
 //	add NAME [tenant=NAME] prompt=1..4,9 [max=3] [at=10ms]
-//	step [now=20ms] [prompts=8] [cancel=NAME] [stop=NAME] [times=2]   one pass; the removals come while it runs
-//	abort                                                              one pass that fails
-//	cancel NAME                                                        between two passes
+//	step [now=20ms] [prompts=8] [cancel=NAME] [stop=NAME] [fail=NAME] [times=2]   one pass; the removals come while it runs
+//	abort                                                                         one pass that fails
+//	cancel NAME                                                                   between two passes
 //	stats
 //
 // A step answers with a line per row: the sequence, its first position and number of tokens, its pages, and the token
@@ -200,6 +200,11 @@ func (r *script) step(out *strings.Builder, o options, fail bool) {
 		fmt.Fprintln(out, "nothing to do")
 	}
 	for i := range step.Rows {
+		if w := &step.Rows[i]; r.names[w.ID] == o["fail"] {
+			fmt.Fprintf(out, "%s fails\n", o["fail"])
+			w.Failed = true
+			continue
+		}
 		r.row(out, &step.Rows[i])
 		if r.names[step.Rows[i].ID] == o["stop"] {
 			r.s.Remove(step.Rows[i].ID)

@@ -152,6 +152,10 @@ func (m *simulation) forward(step *Step) {
 	}
 	for i := range step.Rows {
 		r := &step.Rows[i]
+		if m.choose(48) == 0 {
+			m.fail(r)
+			continue
+		}
 		m.eachWritten(r, func(cell *uint64, h uint64) { *cell = h })
 		j := m.jobs[r.ID]
 		if !r.Sample {
@@ -167,6 +171,14 @@ func (m *simulation) forward(step *Step) {
 			m.finished++
 			m.remove(r.ID)
 		}
+	}
+}
+
+// fail leaves a row out, after which its sequence tries again or ends.
+func (m *simulation) fail(r *Row) {
+	r.Failed = true
+	if m.choose(2) == 0 {
+		m.remove(r.ID)
 	}
 }
 

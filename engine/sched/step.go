@@ -38,6 +38,9 @@ type Row struct {
 	Sample bool
 	// Token is that token, to be set by the caller before Done; it is -1 before.
 	Token int32
+	// Failed is set by the caller before Done if this row was not computed while others
+	// of its step were. Its sequence runs the same tokens again unless it is removed.
+	Failed bool
 
 	sequence *sequence
 }
