@@ -12,7 +12,7 @@ import (
 func TestCloseEndsWhatIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &fakeRunner{step: slow}
-		e := startEngine(t, r, Options{})
+		e := startEngine(t, r, Options{MaxSequences: 1})
 		running := submit(t, e, Request{Prompt: prompt(1), MaxTokens: 50})
 		synctest.Wait()
 		waiting := submit(t, e, Request{Prompt: prompt(1), MaxTokens: 50})
@@ -37,7 +37,7 @@ func TestCloseEndsWhatIsLeft(t *testing.T) {
 func TestDrainLetsAcceptedRequestsFinish(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &fakeRunner{step: slow}
-		e := startEngine(t, r, Options{})
+		e := startEngine(t, r, Options{MaxSequences: 1})
 		running := submit(t, e, Request{Prompt: prompt(1), MaxTokens: 5})
 		synctest.Wait()
 		waiting := submit(t, e, Request{Prompt: prompt(1), MaxTokens: 5})

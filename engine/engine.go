@@ -5,39 +5,24 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
-	"github.com/gptoss/gptoss-operator/engine/weights"
+	"github.com/gptoss/gptoss-operator/engine/cpu"
+	"github.com/gptoss/gptoss-operator/engine/model"
 )
-
-// defaultQueueLimit is how many requests may wait when Options names no limit.
-const defaultQueueLimit = 128
-
-// Options configure an engine.
-type Options struct {
-	// Checkpoint is the model. It must stay open until Close has returned.
-	Checkpoint *weights.Checkpoint
-	// ContextLength bounds prompt and generated tokens together; 0 asks for the
-	// longest that the model was made for.
-	ContextLength int
-	// VocabularyLimit: ids at or above are never sampled; 0 allows them all.
-	VocabularyLimit int
-	// QueueLimit bounds the requests that wait for their turn; 0 means 128.
-	QueueLimit int
-	// Logger receives what no caller can see, such as the stack of a panic in
-	// the forward pass; nil means [slog.Default].
-	Logger *slog.Logger
-}
 
 // Engine runs requests on one model. Its methods may be called from any
 // goroutine.
 type Engine struct {
 	runner        runner
+	swap          *swap
 	contextLength int
 	vocabulary    int // ids that a prompt may hold
 	sampled       int // ids that may be sampled
 	queueLimit    int
 	log           *slog.Logger
 	counters      counters
+	began         time.Time // where the step loop's clock is zero
 
 	incoming chan *task    // capacity queueLimit: a reserved place never blocks
 	draining chan struct{} // closed: no new work, the loop ends when idle
@@ -48,55 +33,84 @@ type Engine struct {
 	refusing, closed bool
 }
 
-// New starts an engine on a checkpoint.
+// New starts an engine on a model. Packing a checkpoint takes a while and the memory of the whole model; packed weights
+// are used where they lie.
 func New(o Options) (*Engine, error) {
-	if o.Checkpoint == nil {
-		return nil, fmt.Errorf("engine: no checkpoint")
+	c, err := o.config()
+	if err != nil {
+		return nil, err
 	}
-	c := o.Checkpoint.Config
-	if o.ContextLength > c.MaxContext {
-		return nil, fmt.Errorf("engine: context length %d, the model was made for at most %d", o.ContextLength, c.MaxContext)
+	o.setDefaults(c.MaxContext, c.VocabSize)
+	if err := o.check(c.MaxContext, c.VocabSize); err != nil {
+		return nil, err
 	}
-	if o.ContextLength == 0 {
-		o.ContextLength = c.MaxContext
+	l, err := layoutOf(c, &o)
+	if err == nil {
+		_, err = l.schedule(&o, [2]int{}) // before the weights take their time
 	}
-	return start(newReferenceRunner(o.Checkpoint), c.VocabSize, o)
+	if err != nil {
+		return nil, err
+	}
+	w, err := o.weights()
+	if err != nil {
+		return nil, err
+	}
+	m, err := cpu.New(w, cpu.Options{
+		Threads: o.Threads, Kernel: o.Kernel, PageTokens: model.PageTokens, FullPages: l.fullPages, WindowPages: l.windowPages,
+		MaxTokens: o.MaxBatchTokens, MaxLogits: min(o.BatchSize, o.MaxBatchTokens),
+	})
+	if err != nil {
+		return nil, err
+	}
+	e, err := start(m, l, o)
+	if err != nil {
+		m.Close()
+		return nil, err
+	}
+	o.Logger.Info("engine started", "kernel", m.Kernel(), "threads", m.Threads(), "sequences", o.MaxSequences, "kv_tokens", l.fullPages*l.pageTokens)
+	return e, nil
 }
 
-// start checks the limits and starts the loop.
-func start(r runner, vocabulary int, o Options) (*Engine, error) {
-	if o.ContextLength < 2 {
-		return nil, fmt.Errorf("engine: context length %d, it must hold a prompt and an answer", o.ContextLength)
+// start starts the loop on a model, which the engine closes as it ends.
+func start(r runner, l layout, o Options) (*Engine, error) {
+	e, loop, err := prepare(r, l, o)
+	if err != nil {
+		return nil, err
 	}
-	if o.VocabularyLimit < 0 || o.VocabularyLimit > vocabulary {
-		return nil, fmt.Errorf("engine: vocabulary limit %d, the model has %d entries", o.VocabularyLimit, vocabulary)
+	go loop.run()
+	return e, nil
+}
+
+// prepare makes an engine whose loop does not run yet.
+func prepare(r runner, l layout, o Options) (*Engine, *loop, error) {
+	o.setDefaults(l.contextLength, l.vocabulary)
+	if err := o.check(l.contextLength, l.vocabulary); err != nil {
+		return nil, nil, err
 	}
-	if o.QueueLimit < 0 {
-		return nil, fmt.Errorf("engine: queue limit %d is negative", o.QueueLimit)
+	space, err := newSwap(o.SwapBytes, r)
+	if err != nil {
+		return nil, nil, err
 	}
-	if o.VocabularyLimit == 0 {
-		o.VocabularyLimit = vocabulary
-	}
-	if o.QueueLimit == 0 {
-		o.QueueLimit = defaultQueueLimit
-	}
-	if o.Logger == nil {
-		o.Logger = slog.Default()
+	s, err := l.schedule(&o, space.counts())
+	if err != nil {
+		_ = space.close() // nothing was written to it
+		return nil, nil, err
 	}
 	e := &Engine{
 		runner:        r,
+		swap:          space,
 		contextLength: o.ContextLength,
-		vocabulary:    vocabulary,
+		vocabulary:    l.vocabulary,
 		sampled:       o.VocabularyLimit,
 		queueLimit:    o.QueueLimit,
 		log:           o.Logger,
+		began:         time.Now(),
 		incoming:      make(chan *task, o.QueueLimit),
 		draining:      make(chan struct{}),
 		stopping:      make(chan struct{}),
 		done:          make(chan struct{}),
 	}
-	go newLoop(e).run()
-	return e, nil
+	return e, newLoop(e, s, &o, l.pageTokens), nil
 }
 
 // ContextLength is the number of tokens that a prompt and its answer may have
@@ -110,7 +124,7 @@ func (e *Engine) Submit(ctx context.Context, r Request) (*Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &task{ctx: ctx, request: r, maxTokens: maxTokens}
+	t := &task{ctx: ctx, request: r, maxTokens: maxTokens, arrived: time.Since(e.began)}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.refusing || e.closed {
@@ -119,11 +133,11 @@ func (e *Engine) Submit(ctx context.Context, r Request) (*Stream, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
-	if n := e.counters.queued.Load(); n >= int64(e.queueLimit) {
+	if n := e.counters.waiting.Load(); n >= int64(e.queueLimit) {
 		return nil, fmt.Errorf("engine: %w: %d requests are waiting", ErrQueueFull, n)
 	}
 	t.stream = NewStream(maxTokens)
-	e.counters.queued.Add(1)
+	e.counters.waiting.Add(1)
 	e.incoming <- t
 	return t.stream, nil
 }
@@ -148,8 +162,8 @@ func (e *Engine) Drain(ctx context.Context) error {
 	}
 }
 
-// Close refuses new work, ends waiting requests at once and the running one
-// after its current step, all with [ErrClosed], and returns when the model is no
+// Close refuses new work, ends waiting requests at once and the running ones
+// after their current step, all with [ErrClosed], and returns when the model is no
 // longer in use.
 func (e *Engine) Close() error {
 	e.mu.Lock()

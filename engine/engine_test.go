@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gptoss/gptoss-operator/engine/cpu"
 	"github.com/gptoss/gptoss-operator/engine/sample"
 )
 
@@ -36,10 +37,10 @@ func TestSubmitGenerates(t *testing.T) {
 		},
 		"until the context is full": {
 			request: Request{Prompt: prompt(testContext - 2), MaxTokens: 100},
-			wantIDs: []int32{8, 9}, wantReason: FinishLength, wantSteps: 8 + 1,
+			wantIDs: []int32{1, 2}, wantReason: FinishLength, wantSteps: 8 + 1,
 		},
 		"without a limit until the context is full": {
-			request: Request{Prompt: prompt(testContext - 1)}, wantIDs: []int32{8}, wantReason: FinishLength, wantSteps: 8,
+			request: Request{Prompt: prompt(testContext - 1)}, wantIDs: []int32{1}, wantReason: FinishLength, wantSteps: 8,
 		},
 		"only ids below the vocabulary limit": {
 			stopAfter: 1, limit: stopToken, request: Request{Prompt: prompt(1), MaxTokens: 2},
@@ -65,15 +66,15 @@ func TestSubmitGenerates(t *testing.T) {
 }
 
 func TestPromptIsFedInChunks(t *testing.T) {
-	r := &fakeRunner{}
+	r := &fakeRunner{record: true}
 	e := startEngine(t, r, Options{})
-	p := prompt(2*prefillChunk + 5)
+	p := prompt(2*testChunk + 5)
 	if _, _, err := drain(submit(t, e, Request{Prompt: p, MaxTokens: 2})); err != nil {
 		t.Error(err)
 	}
 	closeEngine(t, e, r)
-	want := [][]int32{p[:prefillChunk], p[prefillChunk : 2*prefillChunk], p[2*prefillChunk:], {3}}
-	if diff := cmp.Diff(want, *r.inputs.Load()); diff != "" {
+	want := [][]int32{p[:testChunk], p[testChunk : 2*testChunk], p[2*testChunk:], {1}}
+	if diff := cmp.Diff(want, r.inputs); diff != "" {
 		t.Errorf("inputs (-want +got):\n%s", diff)
 	}
 }
@@ -105,27 +106,40 @@ func TestSubmitRefuses(t *testing.T) {
 }
 
 func TestStartRefuses(t *testing.T) {
-	for name, o := range map[string]Options{
-		"a context without room":        {ContextLength: 1},
-		"a negative vocabulary limit":   {ContextLength: 8, VocabularyLimit: -1},
-		"a limit over the vocabulary":   {ContextLength: 8, VocabularyLimit: testVocabulary + 1},
-		"a negative limit of the queue": {ContextLength: 8, QueueLimit: -1},
+	for name, tc := range map[string]struct {
+		options Options
+		want    string
+	}{
+		"a context without room":        {Options{ContextLength: 1}, "engine: context length 1, it must hold a prompt and an answer"},
+		"a context beyond the model's":  {Options{ContextLength: testContext + 1}, "engine: context length 257, the model was made for at most 256"},
+		"a negative vocabulary limit":   {Options{VocabularyLimit: -1}, "engine: vocabulary limit -1, the model has 16 entries"},
+		"a limit over the vocabulary":   {Options{VocabularyLimit: testVocabulary + 1}, "engine: vocabulary limit 17, the model has 16 entries"},
+		"a negative limit of the queue": {Options{QueueLimit: -1}, "engine: queue limit -1 is negative"},
+		"negative memory":               {Options{KVBytes: -1}, "engine: -1 bytes of memory for keys and values, 0 of swap space, neither may be negative"},
+		"no sequences":                  {Options{MaxSequences: -1, BatchSize: 1}, "engine: sched: -1 sequences, there may be 1 to 2147483647"},
+		"steps smaller than a batch":    {Options{BatchSize: 4, MaxBatchTokens: 3}, "engine: sched: 3 batch tokens, there may be 4 to 2147483647"},
+		"a negative time of waiting":    {Options{BatchTimeout: -1}, "engine: sched: batch timeout -1ns is negative"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := start(&fakeRunner{}, testVocabulary, o); err == nil {
-				t.Error("no error")
+			if _, err := start(&fakeRunner{}, testLayout(), tc.options); err == nil || err.Error() != tc.want {
+				t.Errorf("error %v, want %s", err, tc.want)
 			}
 		})
 	}
 	if _, err := New(Options{}); err == nil {
-		t.Error("New without a checkpoint: no error")
+		t.Error("New without a model: no error")
+	}
+	small := testLayout()
+	small.fullPages = 4
+	if _, err := start(&fakeRunner{}, small, Options{}); err == nil || !strings.Contains(err.Error(), "holds 64 tokens, the context length is 256") {
+		t.Errorf("a context beyond the memory: %v", err)
 	}
 }
 
 func TestRequestsRunInOrderAndTheQueueIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &fakeRunner{step: slow}
-		e := startEngine(t, r, Options{QueueLimit: 2})
+		e := startEngine(t, r, Options{QueueLimit: 2, MaxSequences: 1})
 		request := Request{Prompt: prompt(1), MaxTokens: 3}
 		first := submit(t, e, request)
 		synctest.Wait() // it runs now
@@ -133,8 +147,8 @@ func TestRequestsRunInOrderAndTheQueueIsBounded(t *testing.T) {
 		if _, err := e.Submit(t.Context(), request); !errors.Is(err, ErrQueueFull) {
 			t.Errorf("error %v, want %v", err, ErrQueueFull)
 		}
-		if s := e.Stats(); s.Active != 1 || s.Queued != 2 || !s.StepStarted.Equal(time.Now()) {
-			t.Errorf("stats %+v, want one active, two queued, in a step", s)
+		if s := e.Stats(); s.Running != 1 || s.Waiting != 2 || !s.StepStarted.Equal(time.Now()) {
+			t.Errorf("stats %+v, want one running, two waiting, in a step", s)
 		}
 		began := time.Now()
 		for i, s := range []*Stream{first, second, third} {
@@ -155,18 +169,21 @@ func TestRequestsRunInOrderAndTheQueueIsBounded(t *testing.T) {
 func TestCancelEndsARequestWithinOneStep(t *testing.T) {
 	for name, tc := range map[string]struct {
 		promptLength int
-		behind       bool // another request runs
+		other        bool // another request runs
+		sequences    int
 	}{
-		"while it generates":      {promptLength: 1},
-		"while its prompt is fed": {promptLength: 200},
-		"while it waits":          {promptLength: 1, behind: true},
+		"while it generates":         {promptLength: 1},
+		"while its prompt is fed":    {promptLength: 200},
+		"while it waits":             {promptLength: 1, other: true, sequences: 1},
+		"beside another":             {promptLength: 1, other: true},
+		"its prompt, beside another": {promptLength: 200, other: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := &fakeRunner{step: slow}
-				e := startEngine(t, r, Options{})
+				e := startEngine(t, r, Options{MaxSequences: tc.sequences})
 				var other *Stream
-				if tc.behind {
+				if tc.other {
 					other = submit(t, e, Request{Prompt: prompt(1), MaxTokens: 20})
 					synctest.Wait()
 				}
@@ -182,6 +199,10 @@ func TestCancelEndsARequestWithinOneStep(t *testing.T) {
 				_, reason, err := drain(s)
 				if reason != FinishCancelled || !errors.Is(err, gone) || time.Since(began) > time.Second {
 					t.Errorf("reason %q, error %v after %v; want cancelled, %v, within a step", reason, err, time.Since(began), gone)
+				}
+				synctest.Wait()
+				if held := e.Stats(); held.Running+held.Waiting > 0 != tc.other {
+					t.Errorf("stats %+v after the end", held)
 				}
 				if other != nil {
 					if ids, reason, _ := drain(other); len(ids) != 20 || reason != FinishLength {
@@ -210,48 +231,37 @@ func TestAnUnreadStreamDoesNotHoldUpOthers(t *testing.T) {
 	})
 }
 
-func TestAFailingStepEndsOnlyItsRequest(t *testing.T) {
+func TestAFailingStepEndsItsRequest(t *testing.T) {
 	broken := errors.New("broken")
 	for name, tc := range map[string]struct {
-		step   func(call int) error
-		refuse error
-		want   string
+		fail func() error
+		want string
 	}{
-		"an error": {
-			step: func(call int) error {
-				if call == 2 {
-					return broken
-				}
-				return nil
-			},
-			want: "engine: broken",
-		},
-		"a panic": {
-			step: func(call int) error {
-				if call == 2 {
-					panic("index out of range")
-				}
-				return nil
-			},
+		"an error": {fail: func() error { return broken }, want: "engine: broken"},
+		"a panic":  {fail: func() error { panic("index out of range") }, want: "engine: the forward pass panicked"},
+		"a panic of a worker": {
+			fail: func() error { return &cpu.PanicError{Value: "index out of range", Stack: []byte("a stack")} },
 			want: "engine: the forward pass panicked",
 		},
-		"no memory for the sequence": {refuse: broken, want: "engine: broken"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log strings.Builder
-			r := &fakeRunner{step: tc.step, refuse: tc.refuse}
+			r := &fakeRunner{step: func(call int, _ []cpu.Sequence) error {
+				if call == 2 {
+					return tc.fail()
+				}
+				return nil
+			}}
 			e := startEngine(t, r, Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 			_, reason, err := drain(submit(t, e, Request{ID: "r1", Prompt: prompt(1), MaxTokens: 5}))
 			if reason != FinishError || err == nil || err.Error() != tc.want {
 				t.Errorf("reason %q, error %v, want %q", reason, err, tc.want)
 			}
-			if tc.refuse == nil {
-				if ids, reason, err := drain(submit(t, e, Request{Prompt: prompt(1), MaxTokens: 2})); len(ids) != 2 || err != nil {
-					t.Errorf("the next request: %v, %q, %v", ids, reason, err)
-				}
+			if ids, reason, err := drain(submit(t, e, Request{Prompt: prompt(1), MaxTokens: 2})); len(ids) != 2 || err != nil {
+				t.Errorf("the next request: %v, %q, %v", ids, reason, err)
 			}
 			closeEngine(t, e, r)
-			if logged := strings.Contains(log.String(), "request=r1"); logged != (name == "a panic") {
+			if logged := strings.Contains(log.String(), "request=r1"); logged != (name != "an error") {
 				t.Errorf("the log is %q", log.String())
 			}
 		})

@@ -1,83 +1,91 @@
 package engine
 
 import (
-	"errors"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/gptoss/gptoss-operator/engine/cpu"
 )
 
 const (
 	testVocabulary = 16
 	testContext    = 256
+	testPage       = 16 // tokens of a page
+	testChunk      = 32 // tokens of a step
 	stopToken      = 15
 )
 
-// fakeRunner stands in for a model. It answers 1, 2, 3, … and then stopToken.
+// testLayout has room for four requests as long as can be.
+func testLayout() layout {
+	return layout{vocabulary: testVocabulary, contextLength: testContext, pageTokens: testPage, fullPages: 4 * testContext / testPage}
+}
+
+// fakeRunner stands in for a model. It answers every request with 1, 2, 3, … and then stopToken. Requests are told apart by
+// their first page.
 type fakeRunner struct {
-	stopAfter int                       // tokens before the stop token
-	step      func(call int) error      // runs within every Next; may panic
-	refuse    error                     // NewSequence's error
-	open      atomic.Int64              // sequences not closed
-	calls     atomic.Int64              // calls of Next
-	inputs    atomic.Pointer[[][]int32] // what Next was given
+	stopAfter int                                            // tokens before the stop token
+	step      func(call int, sequences []cpu.Sequence) error // runs within every Step; may panic
+	move      error                                          // of SavePage and LoadPage
+	record    bool                                           // keep the inputs
+	closed    atomic.Int64                                   // calls of Close
+	calls     int                                            // of Step
+	inputs    [][]int32                                      // tokens of every sequence of every step
+	generated [testContext / testPage * 4]int                // by first page
 }
 
-func (f *fakeRunner) NewSequence(maxTokens int) (sequence, error) {
-	if f.refuse != nil {
-		return nil, f.refuse
-	}
-	f.open.Add(1)
-	return &fakeSequence{runner: f, room: maxTokens}, nil
-}
-
-type fakeSequence struct {
-	runner    *fakeRunner
-	room      int
-	generated int
-}
-
-func (s *fakeSequence) Next(tokens []int32) ([]float32, error) {
-	f := s.runner
-	call := f.calls.Add(1)
-	var inputs [][]int32
-	if old := f.inputs.Load(); old != nil {
-		inputs = *old
-	}
-	inputs = append(inputs, append([]int32(nil), tokens...))
-	f.inputs.Store(&inputs)
-	if s.room -= len(tokens); s.room < 0 {
-		return nil, errors.New("the sequence is full")
-	}
-	if f.step != nil {
-		if err := f.step(int(call)); err != nil {
-			return nil, err
+func (f *fakeRunner) Step(sequences []cpu.Sequence) error {
+	f.calls++
+	if f.record {
+		for _, s := range sequences {
+			f.inputs = append(f.inputs, slices.Clone(s.Tokens))
 		}
 	}
-	logits := make([]float32, testVocabulary)
-	s.generated++
-	id := 1 + (s.generated-1)%(stopToken-1)
-	if f.stopAfter > 0 && s.generated > f.stopAfter {
-		id = stopToken
+	if f.step != nil {
+		if err := f.step(f.calls, sequences); err != nil {
+			return err
+		}
 	}
-	logits[id] = 1
-	return logits, nil
+	for _, s := range sequences {
+		n := &f.generated[s.Full[0]]
+		if s.Position == 0 {
+			*n = 0
+		}
+		if len(s.Logits) == 0 {
+			continue
+		}
+		*n++
+		id := 1 + (*n-1)%(stopToken-1)
+		if f.stopAfter > 0 && *n > f.stopAfter {
+			id = stopToken
+		}
+		clear(s.Logits)
+		s.Logits[id] = 1
+	}
+	return nil
 }
 
-func (s *fakeSequence) Close() { s.runner.open.Add(-1) }
+func (f *fakeRunner) PageBytes(cpu.Kind) int { return 8 }
+
+func (f *fakeRunner) SavePage(cpu.Kind, int32, []byte) error { return f.move }
+
+func (f *fakeRunner) LoadPage(cpu.Kind, int32, []byte) error { return f.move }
+
+func (f *fakeRunner) Close() { f.closed.Add(1) }
 
 // slow makes every step take a second of the bubble's time.
-func slow(int) error {
+func slow(int, []cpu.Sequence) error {
 	<-time.After(time.Second)
 	return nil
 }
 
 func startEngine(t *testing.T, r *fakeRunner, o Options) *Engine {
 	t.Helper()
-	if o.ContextLength == 0 {
-		o.ContextLength = testContext
+	if o.MaxBatchTokens == 0 {
+		o.MaxBatchTokens = testChunk
 	}
-	e, err := start(r, testVocabulary, o)
+	e, err := start(r, testLayout(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,10 +124,10 @@ func closeEngine(t *testing.T, e *Engine, r *fakeRunner) {
 	if err := e.Close(); err != nil {
 		t.Error(err)
 	}
-	if n := r.open.Load(); n != 0 {
-		t.Errorf("%d sequences were not closed", n)
+	if n := r.closed.Load(); n != 1 {
+		t.Errorf("the model was closed %d times", n)
 	}
-	if s := e.Stats(); s.Active != 0 || s.Queued != 0 || s.KVTokens != 0 || !s.StepStarted.IsZero() {
+	if s := e.Stats(); s.Running != 0 || s.Waiting != 0 || s.Preempted != 0 || s.KVTokens != 0 || !s.StepStarted.IsZero() {
 		t.Errorf("stats after Close: %+v", s)
 	}
 }

@@ -2,46 +2,68 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"runtime/debug"
-	"slices"
+	"time"
 
+	"github.com/gptoss/gptoss-operator/engine/cpu"
 	"github.com/gptoss/gptoss-operator/engine/sample"
+	"github.com/gptoss/gptoss-operator/engine/sched"
 )
-
-// prefillChunk is the number of prompt tokens per step: long enough to be
-// efficient, short enough that a cancelled prompt is noticed soon.
-const prefillChunk = 32
 
 // task is a request on its way through the engine.
 type task struct {
 	ctx       context.Context
 	request   Request
 	maxTokens int
+	arrived   time.Duration // on the loop's clock
 	stream    *Stream
 
-	state     sequence
-	prefilled int // prompt tokens that the sequence holds
+	id        sched.ID
+	sampler   *sample.Sampler // from the first generated token on
 	generated int
-	last      [1]int32 // the token generated last
 }
 
 // loop is the state that only the step goroutine touches.
 type loop struct {
 	*Engine
-	waiting []*task // in order of arrival, taken from incoming
-	running *task
-	sampler *sample.Sampler
+	sched   *sched.Scheduler
+	tasks   map[sched.ID]*task // accepted by the scheduler, not ended
+	waiting int                // of these, as they were counted last
+	pace    pace
+	most    int // tokens of a step
+	page    int // tokens of a page, 0 without a prefix cache
+	timer   *time.Timer
+
+	// Of the step under way.
+	sequences []cpu.Sequence
+	logits    []float32 // [batch size, vocabulary]
+	draws     []draw
+
+	crew     *crew
+	samplers []*sample.Sampler // that nobody uses
 }
 
-func newLoop(e *Engine) *loop {
-	return &loop{Engine: e, sampler: sample.New(sample.Params{}, e.sampled)}
+func newLoop(e *Engine, s *sched.Scheduler, o *Options, pageTokens int) *loop {
+	l := &loop{
+		Engine: e, sched: s, tasks: map[sched.ID]*task{},
+		pace: pace{found: min(firstPrompt, o.MaxBatchTokens)}, most: o.MaxBatchTokens,
+		timer:     time.NewTimer(0),
+		sequences: make([]cpu.Sequence, 0, o.BatchSize),
+		logits:    make([]float32, o.BatchSize*e.vocabulary),
+		draws:     make([]draw, 0, o.BatchSize),
+		crew:      newCrew(o.Threads),
+	}
+	l.timer.Stop()
+	if o.PrefixCaching {
+		l.page = pageTokens
+	}
+	return l
 }
 
 // run steps until the engine is closed, or drained and idle.
 func (l *loop) run() {
 	defer close(l.done)
+	defer l.release()
 	for {
 		l.collect()
 		select {
@@ -50,167 +72,120 @@ func (l *loop) run() {
 			return
 		default:
 		}
-		if l.running == nil && !l.admit() {
-			if !l.sleep() {
-				return
-			}
-			continue
+		if wait, ran := l.turn(); !ran && !l.sleep(wait) {
+			return
 		}
-		l.step()
 	}
 }
 
-// sleep waits for work and reports whether the loop goes on.
-func (l *loop) sleep() bool {
+// turn runs one step. If there is nothing to run it says for how long at most that will stay so: until a request arrives
+// if wait is zero.
+func (l *loop) turn() (wait time.Duration, ran bool) {
+	step := l.sched.Next(time.Since(l.began), l.pace.promptTokens())
+	l.publish()
+	if len(step.Rows) == 0 {
+		return step.Wait, false
+	}
+	l.execute(step)
+	l.publish()
+	return 0, true
+}
+
+// sleep waits for work, or for more of it, and reports whether the loop goes on.
+func (l *loop) sleep(wait time.Duration) bool {
+	var enough <-chan time.Time
+	draining := l.draining
+	if len(l.tasks) > 0 {
+		l.timer.Reset(wait)
+		defer l.timer.Stop()
+		enough, draining = l.timer.C, nil
+	}
 	select {
 	case t := <-l.incoming:
-		l.waiting = append(l.waiting, t)
-		return true
-	case <-l.stopping:
-		return true // run ends what is left
-	case <-l.draining:
+		l.accept(t)
+	case <-enough:
+	case <-l.stopping: // run ends what is left
+	case <-draining:
 		// Submit sends before it lets go of the lock that Drain takes, so what
 		// was accepted is in the channel by now.
 		l.collect()
-		return len(l.waiting) > 0
+		return len(l.tasks) > 0
 	}
+	return true
 }
 
 // collect takes what has arrived and lets go of what was cancelled meanwhile.
 func (l *loop) collect() {
 	for len(l.incoming) > 0 {
-		l.waiting = append(l.waiting, <-l.incoming)
+		l.accept(<-l.incoming)
 	}
-	l.waiting = slices.DeleteFunc(l.waiting, func(t *task) bool {
-		if t.ctx.Err() == nil {
-			return false
+	for _, t := range l.tasks {
+		if t.ctx.Err() != nil {
+			l.finish(t, FinishCancelled, context.Cause(t.ctx))
 		}
-		l.counters.queued.Add(-1)
-		t.stream.Finish(FinishCancelled, context.Cause(t.ctx))
-		return true
-	})
-	if t := l.running; t != nil && t.ctx.Err() != nil {
-		l.finish(FinishCancelled, context.Cause(t.ctx))
 	}
 }
 
-// admit starts the request that has waited longest.
-func (l *loop) admit() bool {
-	if len(l.waiting) == 0 {
-		return false
-	}
-	l.running = l.waiting[0]
-	l.waiting = slices.Delete(l.waiting, 0, 1)
-	l.counters.active.Add(1)
-	l.counters.queued.Add(-1)
-	l.sampler.Reset(l.running.request.Sampling)
-	l.sampler.Prompt(l.running.request.Prompt)
-	return true
-}
-
-// step runs one forward pass: a chunk of the prompt, or the last token.
-func (l *loop) step() {
-	t := l.running
-	input := t.last[:]
-	if t.prefilled < len(t.request.Prompt) {
-		end := min(t.prefilled+prefillChunk, len(t.request.Prompt))
-		input = t.request.Prompt[t.prefilled:end]
-		t.prefilled = end
-		l.counters.promptTokens.Add(uint64(len(input)))
-	}
-	complete := t.prefilled == len(t.request.Prompt)
-	token, err := l.forward(t, input, complete)
+// accept gives a request to the scheduler.
+func (l *loop) accept(t *task) {
+	r := &t.request
+	id, err := l.sched.Add(sched.Request{Tenant: r.Tenant, Prompt: r.Prompt, MaxTokens: t.maxTokens, Arrived: t.arrived})
 	if err != nil {
-		l.finish(FinishError, err)
+		l.counters.waiting.Add(-1)
+		t.stream.Finish(FinishError, fmt.Errorf("engine: %w", err))
 		return
 	}
-	l.counters.kvTokens.Add(int64(len(input)))
-	if complete {
-		l.deliver(t, token)
-	}
+	t.id = id
+	l.tasks[id] = t
+	l.waiting++
 }
 
-// forward runs the model and, if asked, samples the next token. A panic becomes
-// an error of this request.
-func (l *loop) forward(t *task, input []int32, draw bool) (token Token, err error) {
-	l.counters.beginStep()
-	defer l.counters.endStep()
-	defer func() {
-		if p := recover(); p != nil {
-			l.log.Error("panic in the forward pass", "request", t.request.ID, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			err = errors.New("engine: the forward pass panicked")
-		}
-	}()
-	if t.state == nil {
-		if t.state, err = l.runner.NewSequence(len(t.request.Prompt) + t.maxTokens); err != nil {
-			return Token{}, fmt.Errorf("engine: %w", err)
-		}
+// finish ends a request and frees its memory, now or at the end of the step under way.
+func (l *loop) finish(t *task, reason FinishReason, err error) {
+	l.sched.Remove(t.id)
+	delete(l.tasks, t.id)
+	if t.sampler != nil {
+		l.samplers = append(l.samplers, t.sampler)
+		t.sampler = nil
 	}
-	logits, err := t.state.Next(input)
-	if err != nil {
-		return Token{}, fmt.Errorf("engine: %w", err)
-	}
-	if draw {
-		token = l.draw(&t.request, logits)
-	}
-	return token, nil
-}
-
-// draw samples a token and, if the request asks, measures it.
-func (l *loop) draw(r *Request, logits []float32) Token {
-	token := Token{ID: l.sampler.Sample(logits)}
-	if r.Logprobs != nil {
-		top := make([]sample.Logprob, *r.Logprobs)
-		chosen, n := l.sampler.Logprob(logits, token.ID, top)
-		token.Logprobs = &Logprobs{Chosen: chosen, Top: top[:n]}
-	}
-	return token
-}
-
-// deliver hands a token to the reader and ends the request if it was the last.
-func (l *loop) deliver(t *task, token Token) {
-	t.last[0] = token.ID
-	t.generated++
-	l.counters.generated.Add(1)
-	// The stream has room for maxTokens, so this never waits.
-	if err := t.stream.Send(t.ctx, token); err != nil {
-		l.finish(FinishCancelled, err)
-		return
-	}
-	switch {
-	case slices.Contains(t.request.StopTokens, token.ID):
-		l.finish(FinishStop, nil)
-	case t.generated >= t.maxTokens:
-		l.finish(FinishLength, nil)
-	}
-}
-
-// finish ends the running request and frees its memory.
-func (l *loop) finish(reason FinishReason, err error) {
-	t := l.running
-	l.running = nil
-	if t.state != nil {
-		t.state.Close()
-	}
-	l.counters.active.Add(-1)
-	l.counters.kvTokens.Store(0)
 	t.stream.Finish(reason, err)
+}
+
+// publish tells the counters what the scheduler has.
+func (l *loop) publish() {
+	s, c := l.sched.Stats(), &l.counters
+	c.waiting.Add(int64(s.Waiting - l.waiting)) // others add to it
+	l.waiting = s.Waiting
+	c.running.Store(int64(s.Running))
+	c.preempted.Store(int64(s.Preempted))
+	c.kvTokens.Store(int64(s.Tokens))
+	c.preemptions.Store(s.Spilled + s.Recomputed)
+	if l.page > 0 {
+		c.cachedTokens.Store(int64(s.FullCached * l.page))
+		c.prefixQueries.Store(s.PromptTokens)
+		c.prefixHits.Store(s.HitTokens)
+	}
 }
 
 // abandon ends everything that is left when the engine closes.
 func (l *loop) abandon() {
-	closed := fmt.Errorf("engine: %w", ErrClosed)
-	if l.running != nil {
-		l.finish(FinishError, closed)
-	}
 	// Submit holds the lock from its check to its send: once it is ours, nothing
 	// more arrives.
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.collect()
-	for _, t := range l.waiting {
-		l.counters.queued.Add(-1)
-		t.stream.Finish(FinishError, closed)
+	l.mu.Unlock()
+	closed := fmt.Errorf("engine: %w", ErrClosed)
+	for _, t := range l.tasks {
+		l.finish(t, FinishError, closed)
 	}
-	l.waiting = nil
+	l.publish()
+}
+
+// release frees what the engine has.
+func (l *loop) release() {
+	l.crew.close()
+	l.runner.Close()
+	if err := l.swap.close(); err != nil {
+		l.log.Warn("the swap space cannot be removed", "error", err.Error())
+	}
 }

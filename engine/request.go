@@ -10,6 +10,9 @@ import (
 type Request struct {
 	// ID appears in logs only.
 	ID string
+	// Tenant is who asks: memory and time are shared out between tenants, and cached
+	// prefixes are never shared across them. It is compared and hashed, never logged.
+	Tenant string
 	// Prompt holds token ids; the engine keeps the slice until the request ends.
 	Prompt []int32
 	// MaxTokens bounds the generated tokens, the stop token included. It is

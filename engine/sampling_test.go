@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"math"
 	"testing"
 
@@ -52,10 +53,15 @@ func TestLogprobs(t *testing.T) {
 	}
 }
 
-// TestSeedsAreReproducible has other requests run between two with one seed.
+// TestSeedsAreReproducible has other requests run beside and between two with one seed.
 func TestSeedsAreReproducible(t *testing.T) {
 	r := &fakeRunner{}
 	e := startEngine(t, r, Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	if _, err := e.Submit(ctx, Request{Prompt: prompt(100), Sampling: sample.Params{Temperature: 1}}); err != nil {
+		t.Fatal(err)
+	}
 	run := func(seed uint64, frequency float64) []Token {
 		return tokens(t, submit(t, e, Request{
 			Prompt: prompt(3), MaxTokens: 30, Logprobs: new(3),

@@ -7,12 +7,18 @@ import (
 
 // Stats is a snapshot of the engine's work.
 type Stats struct {
-	Active int // requests that run
-	Queued int // requests that wait
+	Running   int // requests that own memory
+	Waiting   int // requests that have not begun
+	Preempted int // requests that had to make room for older ones and will go on
 	// Steps counts finished forward passes.
 	Steps uint64
-	// PromptTokens and GeneratedTokens count tokens since the start.
+	// PromptTokens and GeneratedTokens count tokens since the start. Prompt tokens that were found in the prefix cache do
+	// not count, those that were computed again do.
 	PromptTokens, GeneratedTokens uint64
+	// PrefixQueries counts the prompt tokens that were looked for in the prefix cache, PrefixHits those found there.
+	PrefixQueries, PrefixHits uint64
+	// Preemptions counts how often a request had to make room.
+	Preemptions uint64
 	// StepStarted is when the forward pass now running began; zero between
 	// steps. A time long past means a stuck step.
 	StepStarted time.Time
@@ -20,38 +26,52 @@ type Stats struct {
 	LastStep time.Time
 	// LastStepDuration is how long that pass took.
 	LastStepDuration time.Duration
-	// KVTokens is the number of positions that the running requests have cached.
+	// KVTokens is the number of positions that the running requests have computed.
 	KVTokens int
+	// CachedTokens is the number of positions that a prompt may find in the prefix cache.
+	CachedTokens int
 }
 
 // counters is what the step loop publishes; readers never wait for the loop.
 type counters struct {
-	active, queued, kvTokens          atomic.Int64
-	steps, promptTokens, generated    atomic.Uint64
-	stepStarted, lastStep, stepLength atomic.Int64 // Unix nanoseconds, and a duration
+	running, waiting, preempted, kvTokens, cachedTokens atomic.Int64
+	steps, promptTokens, generated                      atomic.Uint64
+	prefixQueries, prefixHits, preemptions              atomic.Uint64
+	stepStarted, lastStep, stepLength                   atomic.Int64 // Unix nanoseconds, and a duration
 }
 
-func (c *counters) beginStep() { c.stepStarted.Store(time.Now().UnixNano()) }
+func (c *counters) beginStep() (now time.Time) {
+	now = time.Now()
+	c.stepStarted.Store(now.UnixNano())
+	return now
+}
 
-func (c *counters) endStep() {
-	now := time.Now().UnixNano()
-	c.stepLength.Store(now - c.stepStarted.Load())
-	c.lastStep.Store(now)
+// endStep returns how long the step took.
+func (c *counters) endStep(began time.Time) (took time.Duration) {
+	took = time.Since(began)
+	c.stepLength.Store(int64(took))
+	c.lastStep.Store(began.Add(took).UnixNano())
 	c.stepStarted.Store(0)
 	c.steps.Add(1)
+	return took
 }
 
 func (c *counters) snapshot() Stats {
 	return Stats{
-		Active:           int(c.active.Load()),
-		Queued:           int(c.queued.Load()),
+		Running:          int(c.running.Load()),
+		Waiting:          int(c.waiting.Load()),
+		Preempted:        int(c.preempted.Load()),
 		Steps:            c.steps.Load(),
 		PromptTokens:     c.promptTokens.Load(),
 		GeneratedTokens:  c.generated.Load(),
+		PrefixQueries:    c.prefixQueries.Load(),
+		PrefixHits:       c.prefixHits.Load(),
+		Preemptions:      c.preemptions.Load(),
 		StepStarted:      unixNano(c.stepStarted.Load()),
 		LastStep:         unixNano(c.lastStep.Load()),
 		LastStepDuration: time.Duration(c.stepLength.Load()),
 		KVTokens:         int(c.kvTokens.Load()),
+		CachedTokens:     int(c.cachedTokens.Load()),
 	}
 }
 

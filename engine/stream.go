@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 )
 
 // Stream carries the tokens of one request from the engine to its reader. The
@@ -10,6 +11,7 @@ import (
 // asks for the Result.
 type Stream struct {
 	tokens chan Token
+	cached atomic.Int64
 
 	mu       sync.Mutex
 	finished bool
@@ -33,6 +35,13 @@ func (s *Stream) Result() (FinishReason, error) {
 	defer s.mu.Unlock()
 	return s.reason, s.err
 }
+
+// Cached returns how many tokens of the prompt came from the prefix cache. It is
+// known once the first token has arrived.
+func (s *Stream) Cached() int { return int(s.cached.Load()) }
+
+// SetCached tells the reader so. It comes before the first Send.
+func (s *Stream) SetCached(tokens int) { s.cached.Store(int64(tokens)) }
 
 // Send delivers a token, waiting for room until ctx ends. It must not be called
 // after Finish.

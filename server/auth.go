@@ -143,8 +143,15 @@ func (s *Server) authenticated(next handler) handler {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="gptoss"`)
 			return openai.NewError(http.StatusUnauthorized, openai.TypeAuthentication, openai.CodeInvalidAPIKey, "", message)
 		}
+		noteOf(r).tenant = tenantOf(key)
 		return next(w, r)
 	}
+}
+
+// tenantOf names the owner of a key without telling the key. Requests without one share a name, the empty one.
+func tenantOf(key string) string {
+	digest := sha256.Sum256([]byte(key))
+	return string(digest[:])
 }
 
 // bearer returns the key of the Authorization header; the scheme's case does not matter, the key's does.

@@ -129,3 +129,27 @@ func TestEmptyKeyFileLetsNobodyIn(t *testing.T) {
 		t.Errorf("status %d", got.status)
 	}
 }
+
+// TestTenants has requests of different keys kept apart, without their keys getting anywhere.
+func TestTenants(t *testing.T) {
+	tenant := func(keys []string, key string) string {
+		g := says(hello)
+		f := newFixture(t, g, func(c *Config) { c.Options.APIKeys = keys })
+		if got := f.do(t, http.MethodPost, "/v1/chat/completions", ask(""), "Authorization", "Bearer "+key); got.status != 200 {
+			t.Fatalf("status %d: %s", got.status, got.body)
+		}
+		name := g.request(t).Tenant
+		if len(keys) > 0 && (name == "" || strings.Contains(name, key) || strings.Contains(f.log.String(), name)) {
+			t.Errorf("key %q: tenant %q, log %s", key, name, f.log)
+		}
+		return name
+	}
+	keys := []string{"first-key", "second-key"}
+	first, again, second := tenant(keys, "first-key"), tenant(keys, "first-key"), tenant(keys, "second-key")
+	if first != again || first == second {
+		t.Errorf("tenants %q, %q and %q, want the first two equal and the third another", first, again, second)
+	}
+	if name := tenant(nil, "any"); name != "" {
+		t.Errorf("where no key is needed, the tenant is %q", name)
+	}
+}

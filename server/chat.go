@@ -64,13 +64,13 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, start time.Tim
 	defer s.active.Add(-1)
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	c, err := s.submit(ctx, request)
+	n := noteOf(r)
+	c, err := s.submit(ctx, n.tenant, request)
 	if err != nil {
 		return err
 	}
 	c.cancel = cancel
 	c.firstToken = func() { s.metrics.firstToken.Observe(s.now().Sub(start).Seconds()) }
-	n := noteOf(r)
 	n.completionID = c.id
 	defer func() { n.usage, n.finish = c.usage, c.finish }()
 	if request.Stream {
@@ -81,7 +81,7 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, start time.Tim
 }
 
 // submit renders the conversation and hands it to the engine.
-func (s *Server) submit(ctx context.Context, r *openai.ChatRequest) (*completion, error) {
+func (s *Server) submit(ctx context.Context, tenant string, r *openai.ChatRequest) (*completion, error) {
 	m := s.model.Load()
 	if r.Logprobs && m.Vocabulary == nil {
 		return nil, openai.Invalid(openai.CodeUnsupported, "logprobs", "Unsupported parameter: 'logprobs' is not available with this model.")
@@ -101,7 +101,9 @@ func (s *Server) submit(ctx context.Context, r *openai.ChatRequest) (*completion
 	}
 	c.parser = m.Encoder.NewParser(c.names.offered(r)...)
 	c.aligner = c.newAligner(m.Vocabulary)
-	c.stream, err = m.Generator.Submit(ctx, s.engineRequest(r, m, c.id, prompt))
+	e := s.engineRequest(r, m, prompt)
+	e.ID, e.Tenant = c.id, tenant
+	c.stream, err = m.Generator.Submit(ctx, e)
 	switch {
 	case err == nil:
 		return c, nil
@@ -172,8 +174,8 @@ func (s *Server) serves(model string) bool {
 }
 
 // engineRequest fills in the server's defaults. The engine clips MaxTokens to what the context still holds.
-func (s *Server) engineRequest(r *openai.ChatRequest, m *Model, id string, prompt []int32) engine.Request {
-	e := engine.Request{ID: id, Prompt: prompt, MaxTokens: s.options.MaxTokens, StopTokens: m.Encoder.StopTokens()}
+func (s *Server) engineRequest(r *openai.ChatRequest, m *Model, prompt []int32) engine.Request {
+	e := engine.Request{Prompt: prompt, MaxTokens: s.options.MaxTokens, StopTokens: m.Encoder.StopTokens()}
 	if r.MaxTokens != nil {
 		e.MaxTokens = *r.MaxTokens
 	}

@@ -17,11 +17,12 @@ import (
 
 func TestAnswerAsAWhole(t *testing.T) {
 	g := says(hello)
+	g.cached = 5
 	f := newFixture(t, g)
 	got := f.chat(t, ask(""))
 	want := `{"id":"chatcmpl-test","object":"chat.completion","created":1746627633,"model":"gpt-oss-demo",` +
 		`"choices":[{"index":0,"message":{"role":"assistant","content":"Hello!","reasoning":"Hm.","reasoning_content":"Hm."},"finish_reason":"stop"}],` +
-		`"usage":{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d,"completion_tokens_details":{"reasoning_tokens":3}}}` + "\n"
+		`"usage":{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d,"prompt_tokens_details":{"cached_tokens":5},"completion_tokens_details":{"reasoning_tokens":3}}}` + "\n"
 	prompt, completion := len(g.request(t).Prompt), len(g.tokens)
 	if want := fmt.Sprintf(want, prompt, completion, prompt+completion); got.status != 200 || got.body != want {
 		t.Errorf("status %d\ngot  %s\nwant %s", got.status, got.body, want)

@@ -49,6 +49,7 @@ func (c *completion) run(ctx context.Context, emit emitter) (openai.FinishReason
 	c.emit = emit
 	err := c.read(ctx)
 	c.usage.TotalTokens = c.usage.PromptTokens + c.usage.CompletionTokens
+	c.usage.PromptTokensDetails.CachedTokens = c.stream.Cached()
 	c.usage.CompletionTokensDetails.ReasoningTokens = c.parser.Usage().Reasoning
 	return c.finish, err
 }

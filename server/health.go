@@ -47,7 +47,7 @@ func (s *Server) status(now time.Time) string {
 	if !stats.StepStarted.IsZero() && now.Sub(stats.StepStarted) > stuckStep {
 		return "unavailable"
 	}
-	if 2*stats.Queued > s.options.MaxQueue {
+	if 2*stats.Waiting > s.options.MaxQueue {
 		return "degraded"
 	}
 	return "healthy"

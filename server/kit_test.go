@@ -96,6 +96,7 @@ type script struct {
 	reason    engine.FinishReason // "" for stop
 	err       error               // the stream's
 	submitErr error
+	cached    int // prompt tokens
 	panics    bool
 	// gate, when set, lets one token pass for each value received.
 	gate  chan struct{}
@@ -117,6 +118,7 @@ func (s *script) Submit(ctx context.Context, r engine.Request) (*engine.Stream, 
 	s.requests = append(s.requests, r)
 	s.mu.Unlock()
 	stream := engine.NewStream(0)
+	stream.SetCached(s.cached)
 	go s.play(ctx, stream, r.Logprobs)
 	return stream, nil
 }

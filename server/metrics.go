@@ -78,7 +78,7 @@ func newMetrics(s *Server) *metrics {
 		gauge("gpt_oss_active_requests", "Completions accepted and not ended, running or waiting.",
 			func() float64 { return float64(s.active.Load()) }),
 		gauge("gpt_oss_queued_requests", "Completions that wait for the engine.",
-			func() float64 { return float64(s.stats().Queued) }),
+			func() float64 { return float64(s.stats().Waiting) }),
 		prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "gpt_oss_gpu_utilization_percent", Help: "Utilization of each GPU; no series without a GPU.",
 		}, []string{"gpu"}),

@@ -17,7 +17,8 @@ import (
 // note is what a request's handlers tell the access log. It belongs to the request's goroutine.
 type note struct {
 	requestID    string
-	status       int // overrides what was sent, where nothing could be sent or too much was
+	tenant       string // whose key it is; not for the log
+	status       int    // overrides what was sent, where nothing could be sent or too much was
 	completionID string
 	usage        openai.Usage
 	finish       openai.FinishReason

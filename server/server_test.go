@@ -37,13 +37,13 @@ func TestHealth(t *testing.T) {
 	}{
 		"no model yet":     {nil, false, 503, "unavailable"},
 		"idle":             {&script{}, false, 200, "healthy"},
-		"half a queue":     {&script{stats: engine.Stats{Queued: 32}}, false, 200, "healthy"},
-		"a long queue":     {&script{stats: engine.Stats{Queued: 33}}, false, 200, "degraded"},
+		"half a queue":     {&script{stats: engine.Stats{Waiting: 32}}, false, 200, "healthy"},
+		"a long queue":     {&script{stats: engine.Stats{Waiting: 33}}, false, 200, "degraded"},
 		"a long step":      {&script{stats: engine.Stats{StepStarted: at.Add(-9 * time.Minute)}}, false, 200, "healthy"},
 		"a stuck step":     {&script{stats: engine.Stats{StepStarted: at.Add(-11 * time.Minute)}}, false, 503, "unavailable"},
 		"on the way down":  {&script{}, true, 503, "unavailable"},
 		"down, no model":   {nil, true, 503, "unavailable"},
-		"down, long queue": {&script{stats: engine.Stats{Queued: 64}}, true, 503, "unavailable"},
+		"down, long queue": {&script{stats: engine.Stats{Waiting: 64}}, true, 503, "unavailable"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -3,13 +3,19 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"runtime"
+	"runtime/debug"
 	"time"
 
 	"github.com/gptoss/gptoss-operator/engine"
+	"github.com/gptoss/gptoss-operator/engine/cpu"
 	"github.com/gptoss/gptoss-operator/engine/demo"
 	"github.com/gptoss/gptoss-operator/engine/harmony"
+	"github.com/gptoss/gptoss-operator/engine/model"
 	"github.com/gptoss/gptoss-operator/engine/weights"
+	"github.com/gptoss/gptoss-operator/engine/weights/packed"
 	"github.com/gptoss/gptoss-operator/server"
 	"github.com/gptoss/gptoss-operator/server/options"
 )
@@ -20,57 +26,137 @@ type loaded struct {
 	close func() error
 }
 
-// load opens the checkpoint and starts the engine on it. Errors name the file.
+// source is where a model lies: one of checkpoint and file is there.
+type source struct {
+	checkpoint *weights.Checkpoint
+	file       *packed.File
+	config     model.Config
+	vocabulary *weights.Vocabulary // nil unless the model came from GGUF
+	files      fs.FS               // for tokenizer.json
+}
+
+func (s *source) close() error {
+	if s.file != nil {
+		return s.file.Close()
+	}
+	return s.checkpoint.Close()
+}
+
+// load opens the model and starts the engine on it. Errors name the file.
 func load(o options.Options, log *slog.Logger) (*loaded, error) {
-	checkpoint, err := open(o.Model)
+	s, err := open(o.Model)
 	if err != nil {
 		return nil, err
 	}
-	m, err := start(checkpoint, o, log)
+	m, err := start(s, o, log)
 	if err != nil {
-		return nil, errors.Join(err, checkpoint.Close())
+		return nil, errors.Join(err, s.close())
 	}
+	if s.checkpoint != nil {
+		// All of it is in memory now.
+		if err := s.close(); err != nil {
+			return nil, errors.Join(err, m.close())
+		}
+		boundGarbage()
+		return m, nil
+	}
+	end := m.close
+	m.close = func() error { return errors.Join(end(), s.close()) }
 	return m, nil
 }
 
-func open(model string) (*weights.Checkpoint, error) {
-	if model == "demo" {
-		return weights.OpenFS(demo.Files())
+func open(path string) (*source, error) {
+	if path != "demo" && packed.Is(path) {
+		return openPacked(path)
 	}
-	return weights.Open(model)
-}
-
-func start(c *weights.Checkpoint, o options.Options, log *slog.Logger) (*loaded, error) {
-	contextLength, err := o.ContextFor(c.Config.MaxContext)
+	var c *weights.Checkpoint
+	var err error
+	if path == "demo" {
+		c, err = weights.OpenFS(demo.Files())
+	} else {
+		c, err = weights.Open(path)
+	}
 	if err != nil {
 		return nil, err
 	}
-	words, origin, err := chooseTokenizer(c.Vocabulary, c.Files(), c.Config.VocabSize)
+	return &source{checkpoint: c, config: c.Config, vocabulary: c.Vocabulary, files: c.Files()}, nil
+}
+
+func openPacked(path string) (*source, error) {
+	f, err := packed.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	s := &source{file: f, files: f}
+	if s.config, err = cpu.Config(f); err == nil {
+		s.vocabulary, err = cpu.Vocabulary(f)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return s, nil
+}
+
+func start(s *source, o options.Options, log *slog.Logger) (*loaded, error) {
+	contextLength, err := o.ContextFor(s.config.MaxContext)
+	if err != nil {
+		return nil, err
+	}
+	words, origin, err := chooseTokenizer(s.vocabulary, s.files, s.config.VocabSize)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", origin, err)
 	}
-	if words.Size() > c.Config.VocabSize {
-		return nil, fmt.Errorf("%s: has %d tokens, but the model's vocabulary has %d", origin, words.Size(), c.Config.VocabSize)
+	if words.Size() > s.config.VocabSize {
+		return nil, fmt.Errorf("%s: has %d tokens, but the model's vocabulary has %d", origin, words.Size(), s.config.VocabSize)
 	}
 	encoding, err := harmony.New(words)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", origin, err)
 	}
-	e, err := engine.New(engine.Options{
-		Checkpoint:      c,
-		ContextLength:   contextLength,
-		VocabularyLimit: trained(words), // what lies above is padding of the embedding
-		QueueLimit:      o.MaxQueue,
-		Logger:          log,
-	})
+	e, err := engine.New(engineOptions(s, o, contextLength, trained(words), log))
 	if err != nil {
 		return nil, err
 	}
 	return &loaded{
 		Model: &server.Model{
 			Generator: e, Encoder: encoding, Vocabulary: words, ContextLength: contextLength,
-			ActiveParameters: c.Config.ActiveParameters(), TotalParameters: c.Config.TotalParameters(), Created: time.Now(),
+			ActiveParameters: s.config.ActiveParameters(), TotalParameters: s.config.TotalParameters(), Created: time.Now(),
 		},
-		close: func() error { return errors.Join(e.Close(), c.Close()) },
+		close: e.Close,
 	}, nil
+}
+
+// engineOptions translates the flags. Ids from vocabulary on are padding of the embedding.
+func engineOptions(s *source, o options.Options, contextLength, vocabulary int, log *slog.Logger) engine.Options {
+	e := engine.Options{
+		Checkpoint:      s.checkpoint,
+		Packed:          s.file,
+		ContextLength:   contextLength,
+		VocabularyLimit: vocabulary,
+		QueueLimit:      o.MaxQueue,
+		MaxSequences:    o.MaxSequences,
+		BatchSize:       o.BatchSize,
+		MaxBatchTokens:  o.MaxBatchTokens,
+		BatchTimeout:    o.BatchTimeout,
+		PrefixCaching:   o.PrefixCaching,
+		SwapBytes:       o.SwapSpace,
+		Threads:         o.Threads,
+		Kernel:          o.Kernel,
+		Logger:          log,
+	}
+	if o.Kernel == options.KernelAuto {
+		e.Kernel = ""
+	}
+	return e
+}
+
+// boundGarbage keeps the collector from waiting until there is as much garbage as there are weights, which a checkpoint
+// leaves on the heap. They hold no pointers, so looking at them more often costs nothing.
+func boundGarbage() {
+	const most = 256 << 20
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	if m.HeapAlloc > most {
+		debug.SetGCPercent(max(int(100*most/m.HeapAlloc), 1))
+	}
 }

@@ -1,23 +1,30 @@
 package main
 
 import (
+	"errors"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gptoss/gptoss-operator/engine"
 	"github.com/gptoss/gptoss-operator/engine/demo"
 	"github.com/gptoss/gptoss-operator/engine/harmony"
+	"github.com/gptoss/gptoss-operator/engine/model"
 	"github.com/gptoss/gptoss-operator/engine/weights"
+	"github.com/gptoss/gptoss-operator/engine/weights/packed"
 	"github.com/gptoss/gptoss-operator/engine/weights/weightstest"
 	"github.com/gptoss/gptoss-operator/server/options"
 )
 
-// TestLoadLayouts writes the demo in the other layouts and expects the same model and the same tokens from each.
-func TestLoadLayouts(t *testing.T) {
+// writeLayouts writes the demo in the other layouts below a folder, and returns its configuration.
+func writeLayouts(t *testing.T, root string) model.Config {
+	t.Helper()
 	checkpoint, err := weights.OpenFS(demo.Files())
 	if err != nil {
 		t.Fatal(err)
@@ -30,7 +37,6 @@ func TestLoadLayouts(t *testing.T) {
 		return data
 	}
 	config, tensors := checkpoint.Config, weightstest.ReadSafetensors(read("model.safetensors"))
-	root := t.TempDir()
 	place := func(name string, data []byte) {
 		name = filepath.Join(root, name)
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
@@ -58,16 +64,32 @@ func TestLoadLayouts(t *testing.T) {
 	}
 	place("llama/demo.gguf", weightstest.WriteGGUF(append(weightstest.Metadata(config), words...), weightstest.GGUFTensors(config, tensors)))
 
+	packTo(t, filepath.Join(root, "llama/demo.gguf"), filepath.Join(root, "words.gptoss"))
+	packTo(t, "demo", filepath.Join(root, "demo.gptoss"))
+	return config
+}
+
+func packTo(t *testing.T, source, path string) {
+	t.Helper()
+	if status := run(t.Context(), []string{"pack", source, path, "--quiet"}, environment(nil), io.Discard, io.Discard); status != 0 {
+		t.Fatalf("%s cannot be packed", source)
+	}
+}
+
+// TestLoadLayouts expects the same model, the same tokens and the same answer from each.
+func TestLoadLayouts(t *testing.T) {
+	root := t.TempDir()
+	config := writeLayouts(t, root)
 	conversation := harmony.Conversation{Messages: []harmony.Message{harmony.NewMessage(harmony.RoleUser, "Hello, how are you? 1234")}}
-	var want []int32
-	for _, model := range []string{"demo", "huggingface", "openai", "openai/original", "llama", "llama/demo.gguf"} {
+	var want, wantAnswer []int32
+	for _, name := range []string{"demo", "huggingface", "openai", "openai/original", "llama", "llama/demo.gguf", "demo.gptoss", "words.gptoss"} {
 		o := options.Default()
-		if o.Model = model; model != "demo" {
-			o.Model = filepath.Join(root, model)
+		if o.Model = name; name != "demo" {
+			o.Model = filepath.Join(root, name)
 		}
 		m, err := load(o, slog.New(slog.DiscardHandler))
 		if err != nil {
-			t.Errorf("%s: %v", model, err)
+			t.Errorf("%s: %v", name, err)
 			continue
 		}
 		got, err := m.Encoder.Render(conversation)
@@ -78,10 +100,80 @@ func TestLoadLayouts(t *testing.T) {
 			want = got
 		}
 		if diff := cmp.Diff(want, got); diff != "" || m.TotalParameters != config.TotalParameters() {
-			t.Errorf("%s: %d parameters; tokens (-demo,+got):\n%s", model, m.TotalParameters, diff)
+			t.Errorf("%s: %d parameters; tokens (-demo,+got):\n%s", name, m.TotalParameters, diff)
+		}
+		answer := generate(t, m, got)
+		if wantAnswer == nil {
+			wantAnswer = answer
+		}
+		if diff := cmp.Diff(wantAnswer, answer); diff != "" || len(answer) == 0 {
+			t.Errorf("%s: the answer (-demo,+got):\n%s", name, diff)
 		}
 		if err := m.close(); err != nil {
-			t.Errorf("%s: %v", model, err)
+			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// generate takes the likeliest token a few times.
+func generate(t *testing.T, m *loaded, prompt []int32) (ids []int32) {
+	t.Helper()
+	s, err := m.Generator.Submit(t.Context(), engine.Request{Prompt: prompt, MaxTokens: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for token := range s.Tokens() {
+		ids = append(ids, token.ID)
+	}
+	if _, err := s.Result(); err != nil {
+		t.Error(err)
+	}
+	return ids
+}
+
+// TestPackedFilesThatCannotBeServed expects one sentence.
+func TestPackedFilesThatCannotBeServed(t *testing.T) {
+	whole := filepath.Join(t.TempDir(), "demo.gptoss")
+	packTo(t, "demo", whole)
+	data, err := os.ReadFile(whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		data []byte
+		want string
+	}{
+		"half of it": {data[:len(data)/2], "half-written"},
+		"no model":   {emptyPacked(t), "holds no model"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "model.gptoss")
+			if err := os.WriteFile(path, tc.data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			o := options.Default()
+			o.Model = path
+			if _, err := load(o, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("error %v, want %s", err, tc.want)
+			}
+		})
+	}
+}
+
+// emptyPacked is a packed file with a section that no model has.
+func emptyPacked(t *testing.T) []byte {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "x")
+	w, err := packed.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(w.Section("x", 0), w.Commit()); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
 }

@@ -166,6 +166,7 @@ func TestFlagsThatEndTheProgram(t *testing.T) {
 		"version":     {[]string{"--version"}, "", 0, "gptoss-server dev\n", ""},
 		"wrong flag":  {[]string{"--port=x"}, "", 2, "", "gptoss-server: --port \"x\": must be a whole number from 0 to 65535\n"},
 		"wrong key":   {nil, "se cret", 2, "", "gptoss-server: the environment variable OPENAI_API_KEY must be 1 to 4096 visible ASCII characters without spaces\n"},
+		"kernel":      {[]string{"--kernel=mmx"}, "", 2, "", "gptoss-server: --kernel \"mmx\": must be one of auto, generic, avx2, avx512\n"},
 		"no key file": {[]string{"--api-key-file=/none"}, "", 1, "", "gptoss-server: key file: open /none: no such file or directory\n"},
 	}
 	for name, tc := range cases {
@@ -177,8 +178,13 @@ func TestFlagsThatEndTheProgram(t *testing.T) {
 			}
 		})
 	}
+	var stderr bytes.Buffer
+	status := run(t.Context(), nil, environment(map[string]string{"GPTOSS_KERNEL": "mmx"}), io.Discard, &stderr)
+	if want := "gptoss-server: the environment variable GPTOSS_KERNEL is wrong: --kernel \"mmx\": must be one of auto, generic, avx2, avx512\n"; status != 2 || stderr.String() != want {
+		t.Errorf("status %d, stderr %q", status, stderr.String())
+	}
 	var help bytes.Buffer
-	status := run(t.Context(), []string{"--help"}, environment(nil), &help, io.Discard)
+	status = run(t.Context(), []string{"--help"}, environment(nil), &help, io.Discard)
 	for _, want := range []string{"Example:", "gptoss-server [serve]", "gptoss-server pull SOURCE", "gptoss-server pack SOURCE DEST", "gptoss-server inspect PATH", "--model "} {
 		if status != 0 || !strings.Contains(help.String(), want) {
 			t.Errorf("--help: status %d, %q", status, help.String())

@@ -19,9 +19,6 @@ const (
 	// processOverhead is what the server takes beside the model: code, heap, connections, requests in flight.
 	processOverhead = 128 * mebibyte
 
-	// sequences is how many requests the engine works on at once, the others wait.
-	sequences = 1
-
 	// slowestRead is the disk that start-up is patient with, in bytes per second: a network volume on a busy day.
 	slowestRead = 50 * mebibyte
 
@@ -77,8 +74,10 @@ func contextLength(m *v1alpha1.GptOssModel, c model.Config) int {
 
 // containerResources is the memory plan of the model, overridden resource by resource by the user.
 func containerResources(m *v1alpha1.GptOssModel) corev1.ResourceRequirements {
-	c := modelConfig(m)
-	bytes := c.Memory(contextLength(m, c), sequences).Total + processOverhead
+	c, o := modelConfig(m), options.Default()
+	bytes := processOverhead + c.Memory(model.Serving{
+		ContextLength: contextLength(m, c), Sequences: o.MaxSequences, StepTokens: o.MaxBatchTokens, Shared: true,
+	}).Total
 	bytes = (bytes + mebibyte - 1) / mebibyte * mebibyte
 	requests := corev1.ResourceList{
 		corev1.ResourceCPU:    modelCPU,
@@ -101,7 +100,7 @@ func containerResources(m *v1alpha1.GptOssModel) corev1.ResourceRequirements {
 
 // startTime is how long the server may take to read its weights.
 func startTime(m *v1alpha1.GptOssModel) time.Duration {
-	return startMargin + time.Duration(modelConfig(m).Memory(0, 0).Weights/slowestRead)*time.Second
+	return startMargin + time.Duration(modelConfig(m).CheckpointBytes()/slowestRead)*time.Second
 }
 
 // drainTime is how long running answers may take to finish: an answer of the default length at the slowest rate.

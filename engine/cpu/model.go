@@ -158,6 +158,9 @@ func newRows[T any](n, width int) [][]T {
 // Kernel returns the name of the kernels in use.
 func (m *Model) Kernel() string { return m.kernel.String() }
 
+// Threads returns the number of workers.
+func (m *Model) Threads() int { return m.options.Threads }
+
 func (m *Model) usable() error {
 	if m.closed {
 		return errClosed

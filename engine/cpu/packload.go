@@ -64,9 +64,25 @@ func readConfig(from checkedSource) (model.Config, error) {
 	return c, nil
 }
 
+// Describe lists the weights of a packed file as [weights.Describe] lists those of others, without reading them. Files
+// has to be filled in by who knows the path.
+func Describe(f *packed.File) (*weights.Description, error) {
+	c, err := readConfig(f)
+	if err != nil {
+		return nil, err
+	}
+	l := loader{from: f, note: true}
+	_, problem := l.weights(c)
+	return &weights.Description{Layout: "packed", Config: c, Tensors: l.seen, Problem: problem}, nil
+}
+
 // loadWeights makes views of the sections that [tensorSections] plans.
 func loadWeights(from source, c model.Config) (*Weights, error) {
 	l := loader{from: from}
+	return l.weights(c)
+}
+
+func (l *loader) weights(c model.Config) (*Weights, error) {
 	hidden, inter, vocab := c.HiddenSize, c.IntermediateSize, c.VocabSize
 	q, kv := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
 	w := &Weights{
@@ -106,7 +122,26 @@ func loadWeights(from source, c model.Config) (*Weights, error) {
 // loader takes sections of known lengths and keeps the first error.
 type loader struct {
 	from source
+	note bool                 // what is taken
+	seen []weights.TensorInfo // what was noted
 	err  error
+}
+
+// packedInt8 is what the matrices of [kernel.Int8] are called.
+const packedInt8 model.DType = "INT8"
+
+// see notes a section; of a shape that begins with 1 the rest.
+func (l *loader) see(name string, kind model.DType, data []byte, shape ...int) {
+	if !l.note {
+		return
+	}
+	info := weights.TensorInfo{Name: name, Type: kind, Bytes: int64(len(data))}
+	for i, n := range shape {
+		if i > 0 || n != 1 {
+			info.Shape = append(info.Shape, int64(n))
+		}
+	}
+	l.seen = append(l.seen, info)
 }
 
 // bytes returns a section of n parts of so many bytes, or nil after an error; an error in the size counts as one.
@@ -129,6 +164,7 @@ func (l *loader) bytes(name string, n, each int, err error) []byte {
 
 func (l *loader) bfloat16(name string, rows, cols int) []uint16 {
 	b := l.bytes(name, rows, 2*cols, nil)
+	l.see(name, model.BF16, b, rows, cols)
 	if v, ok := view[uint16](b); ok {
 		return v
 	}
@@ -141,6 +177,7 @@ func (l *loader) bfloat16(name string, rows, cols int) []uint16 {
 
 func (l *loader) float32(name string, rows, cols int) []float32 {
 	b := l.bytes(name, rows, 4*cols, nil)
+	l.see(name, model.F32, b, rows, cols)
 	if v, ok := view[float32](b); ok {
 		return v
 	}
@@ -154,6 +191,7 @@ func (l *loader) float32(name string, rows, cols int) []float32 {
 func (l *loader) int8(name string, rows, cols int) kernel.Int8 {
 	size, err := kernel.Int8Bytes(rows, cols)
 	b := l.bytes(name, 1, size, err)
+	l.see(name, packedInt8, b, rows, cols)
 	if l.err != nil {
 		return kernel.Int8{}
 	}
@@ -165,6 +203,7 @@ func (l *loader) int8(name string, rows, cols int) kernel.Int8 {
 func (l *loader) mxfp4(name string, experts, rows, cols int) []kernel.MXFP4 {
 	size, err := kernel.MXFP4Bytes(rows, cols)
 	b := l.bytes(name, experts, size, err)
+	l.see(name, model.MXFP4, b, experts, rows, cols)
 	if l.err != nil {
 		return nil
 	}

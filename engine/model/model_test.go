@@ -74,7 +74,7 @@ func TestTensorsMatchTheArithmetic(t *testing.T) {
 			if want := c.TotalParameters(); parameters != want {
 				t.Errorf("tensors hold %d parameters, want %d", parameters, want)
 			}
-			if want := c.Memory(1, 1).Weights; size != want {
+			if want := c.CheckpointBytes(); size != want {
 				t.Errorf("tensors take %d bytes, want %d", size, want)
 			}
 		})
@@ -83,35 +83,64 @@ func TestTensorsMatchTheArithmetic(t *testing.T) {
 
 func TestMemory(t *testing.T) {
 	c := preset(t, "gpt-oss-20b")
-	if got := float64(c.Memory(4096, 1).Weights) / (1 << 30); math.Abs(got-12.82) > 0.005 {
-		t.Errorf("weights of 20b take %.3f GiB, want 12.82", got)
+	if got := float64(c.Memory(Serving{}).Weights) / (1 << 30); math.Abs(got-11.78) > 0.005 {
+		t.Errorf("weights of 20b take %.3f GiB, want 11.78", got)
 	}
-	const perPosition = 2 * 8 * 64 * KVElementBytes // keys and values of one layer
-	tests := map[string]struct {
-		context, sequences int
-		wantPositions      int64 // over all layers and sequences
+	// Of 24 layers 12 have a window of 128 tokens, which with one page more for where it begins makes five pages.
+	for name, tc := range map[string]struct {
+		serving          Serving
+		wantFull, window int64
 	}{
-		"a context within the window grows in all layers":    {100, 1, 24 * 100},
-		"a long context grows in the full layers only":       {10000, 1, 12*10000 + 12*(128+ChunkTokens)},
-		"sequences multiply":                                 {10000, 3, 3 * (12*10000 + 12*(128+ChunkTokens))},
-		"no context means all of it":                         {0, 1, 12*131072 + 12*(128+ChunkTokens)},
-		"a context beyond the model's is cut to the model's": {1 << 40, 1, 12*131072 + 12*(128+ChunkTokens)},
-		"no sequences take no cache":                         {4096, 0, 0},
-		"a negative number of sequences takes no cache":      {4096, -5, 0},
-	}
-	for name, tc := range tests {
+		"a short context needs no more windows than pages": {Serving{ContextLength: 100, Sequences: 1}, 4, 4},
+		"one sequence, its step and idle prefixes":         {Serving{ContextLength: 10_000, Sequences: 1}, 313, 5 + 17 + 4*5},
+		"sequences multiply":                               {Serving{ContextLength: 10_000, Sequences: 3}, 939, 3*5 + 17 + 14*5},
+		"larger steps":                                     {Serving{ContextLength: 10_000, Sequences: 1, StepTokens: 2048}, 313, 5 + 65 + 4*5},
+		"no context means all of it":                       {Serving{Sequences: 1}, 4096, 5 + 17 + 64*5},
+		"a context beyond the model's is cut to it":        {Serving{ContextLength: 1 << 40, Sequences: 1}, 4096, 5 + 17 + 64*5},
+		"shared, each may be as long":                      {Serving{ContextLength: 8192, Sequences: 8, Shared: true}, 2048, 8*5 + 17 + 32*5},
+		"shared, one may be longer":                        {Serving{ContextLength: 32_768, Sequences: 8, Shared: true}, 2048, 8*5 + 17 + 32*5},
+		"shared, one may be longer than all others":        {Serving{Sequences: 8, Shared: true}, 4096, 8*5 + 17 + 64*5},
+		"no sequences take no cache":                       {Serving{ContextLength: 4096, Shared: true}, 0, 0},
+		"a negative number of sequences takes no cache":    {Serving{ContextLength: 4096, Sequences: -5}, 0, 0},
+	} {
 		t.Run(name, func(t *testing.T) {
-			m := c.Memory(tc.context, tc.sequences)
-			if want := tc.wantPositions * perPosition; m.KVCache != want {
-				t.Errorf("cache of %d bytes, want %d", m.KVCache, want)
+			const page = 12 * 2 * 8 * 64 * PageTokens * KVElementBytes // keys and values of twelve layers
+			m, want := c.Memory(tc.serving), Cache{tc.wantFull, tc.window, (tc.wantFull + tc.window) * page}
+			if diff := cmp.Diff(want, c.Cache(tc.serving)); diff != "" || m.KVCache != want.Bytes {
+				t.Errorf("cache of %d bytes, want %d; pages (-want +got):\n%s", m.KVCache, want.Bytes, diff)
 			}
 			if m.Total != m.Weights+m.KVCache+m.Working {
 				t.Errorf("total %d is not the sum of %+v", m.Total, m)
 			}
 		})
 	}
-	if got := c.Memory(131072, math.MaxInt).Total; got != math.MaxInt64 {
+	if got := c.Memory(Serving{Sequences: math.MaxInt}).Total; got != math.MaxInt64 {
 		t.Errorf("total of endless sequences is %d, want the largest int64", got)
+	}
+}
+
+// TestCacheWithin gives no more bytes than there are, and nearly all of them.
+func TestCacheWithin(t *testing.T) {
+	for _, name := range []string{"gpt-oss-20b", "gpt-oss-120b", "gpt-oss-demo"} {
+		c := preset(t, name)
+		s := Serving{ContextLength: 4096, Sequences: 8, Shared: true}
+		for _, bytes := range []int64{1, 1 << 20, 1 << 26, 1 << 30, 1<<33 + 12345, 1 << 40} {
+			k := c.CacheWithin(s, bytes)
+			full, window := c.PageBytes()
+			if k.Bytes > bytes || k.Bytes != k.FullPages*full+k.WindowPages*window {
+				t.Errorf("%s: %+v in %d bytes", name, k, bytes)
+			}
+			if k.FullPages > 1000 && float64(k.Bytes) < 0.99*float64(bytes) {
+				t.Errorf("%s: %+v leaves much of %d bytes", name, k, bytes)
+			}
+		}
+		plan := c.Cache(s)
+		if k := c.CacheWithin(s, plan.Bytes+plan.Bytes/100); k.FullPages < plan.FullPages || k.WindowPages < plan.WindowPages {
+			t.Errorf("%s: what %+v takes and a hundredth more holds %+v", name, plan, k)
+		}
+	}
+	if k := (preset(t, "gpt-oss-20b")).CacheWithin(Serving{Sequences: 8}, 1<<20); k != (Cache{}) {
+		t.Errorf("a megabyte has room for %+v", k)
 	}
 }
 
@@ -129,7 +158,7 @@ func TestLargestConfigDoesNotOverflow(t *testing.T) {
 	if got := float64(c.TotalParameters()); got < 3*experts || got > 3.1*experts {
 		t.Errorf("%g parameters, want a little over %g", got, 3*experts)
 	}
-	if m := c.Memory(0, 1); m.Weights <= 0 || m.KVCache <= 0 || m.Working <= 0 || m.Total < m.KVCache {
+	if m := c.Memory(Serving{Sequences: 1}); m.Weights <= 0 || m.KVCache <= 0 || m.Working <= 0 || m.Total < m.KVCache {
 		t.Errorf("memory overflowed: %+v", m)
 	}
 }

@@ -144,7 +144,7 @@ func FuzzParseConfig(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if m := c.Memory(0, 4); m.Weights <= 0 || m.KVCache <= 0 || m.Working <= 0 || m.Total < m.Weights {
+		if m := c.Memory(Serving{Sequences: 4}); m.Weights <= 0 || m.KVCache <= 0 || m.Working <= 0 || m.Total < m.Weights {
 			t.Errorf("memory %+v of %+v", m, c)
 		}
 		if got, want := c.ActiveParameters(), c.TotalParameters(); got <= 0 || got >= want {

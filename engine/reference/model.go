@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/gptoss/gptoss-operator/engine/model"
 	"github.com/gptoss/gptoss-operator/engine/weights"
 )
+
+// chunkTokens is how many tokens go through the layers together; it bounds the working buffers.
+const chunkTokens = 64
 
 // ErrContextFull is returned when a sequence would grow beyond its limit.
 var ErrContextFull = errors.New("context is full")
@@ -53,7 +55,7 @@ func (s *Sequence) Forward(tokens []int32) ([][]float32, error) {
 	}
 	var logits [][]float32
 	for len(tokens) > 0 {
-		n := min(len(tokens), model.ChunkTokens)
+		n := min(len(tokens), chunkTokens)
 		logits = append(logits, s.head(s.chunk(tokens[:n]))...)
 		tokens = tokens[n:]
 	}
@@ -68,7 +70,7 @@ func (s *Sequence) Next(tokens []int32) ([]float32, error) {
 	}
 	var x [][]float32
 	for len(tokens) > 0 {
-		n := min(len(tokens), model.ChunkTokens)
+		n := min(len(tokens), chunkTokens)
 		x = s.chunk(tokens[:n])
 		tokens = tokens[n:]
 	}

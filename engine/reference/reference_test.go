@@ -129,7 +129,7 @@ func TestParallelRowsCoversEveryRowOnce(t *testing.T) {
 // TestChunksMakeNoDifference feeds one text whole, token by token and in pieces across the borders of chunks and windows.
 func TestChunksMakeNoDifference(t *testing.T) {
 	m := open(t, "testdata/window")
-	tokens := make([]int32, 3*model.ChunkTokens+5)
+	tokens := make([]int32, 3*chunkTokens+5)
 	for i := range tokens {
 		tokens[i] = int32(i * 37 % m.checkpoint.Config.VocabSize)
 	}
@@ -137,7 +137,7 @@ func TestChunksMakeNoDifference(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, size := range map[string]int{"one by one": 1, "in sevens": 7, "over the border": model.ChunkTokens + 1} {
+	for name, size := range map[string]int{"one by one": 1, "in sevens": 7, "over the border": chunkTokens + 1} {
 		t.Run(name, func(t *testing.T) {
 			s := m.NewSequence(len(tokens))
 			for piece := range slices.Chunk(tokens, size) {

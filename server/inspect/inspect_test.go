@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"io/fs"
 	"os"
@@ -13,7 +14,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gptoss/gptoss-operator/engine/cpu"
 	"github.com/gptoss/gptoss-operator/engine/model"
+	"github.com/gptoss/gptoss-operator/engine/weights"
+	"github.com/gptoss/gptoss-operator/engine/weights/packed"
 	"github.com/gptoss/gptoss-operator/engine/weights/weightstest"
 )
 
@@ -80,6 +84,7 @@ func TestGolden(t *testing.T) {
 	if err := os.WriteFile("small.gguf", mixed(), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	packSmall(t, "small.gptoss")
 	tests := map[string][]string{
 		"original.txt":     {"demo"},
 		"gguf.txt":         {"small.gguf", "--context-length", "100", "--sequences=3"},
@@ -87,6 +92,7 @@ func TestGolden(t *testing.T) {
 		"gguf.json":        {"small.gguf", "--output=json"},
 		"preset-20b.txt":   {"--preset", "gpt-oss-20b"},
 		"preset-120b.txt":  {"--preset=gpt-oss-120b", "--context-length=8192", "--sequences=16"},
+		"packed.txt":       {"small.gptoss", "--sequences=2"},
 		"help.txt":         {"--help"},
 	}
 	for name, args := range tests {
@@ -97,6 +103,22 @@ func TestGolden(t *testing.T) {
 			}
 			compareGolden(t, name, got)
 		})
+	}
+}
+
+// packSmall writes the small model as packed weights.
+func packSmall(t *testing.T, path string) {
+	t.Helper()
+	c, err := weights.OpenFS(original())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := packed.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(cpu.Pack(w, c, nil), w.Commit(), c.Close()); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -128,6 +150,10 @@ func compareGolden(t *testing.T, name, got string) {
 
 func TestRunRefuses(t *testing.T) {
 	dir := t.TempDir()
+	cut := filepath.Join(dir, "cut.gptoss")
+	if err := os.WriteFile(cut, []byte("GPTOSSPK and then nothing"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	broken := filepath.Join(dir, "broken.gguf")
 	if err := os.WriteFile(broken, []byte("GGUF and then nothing that is one"), 0o600); err != nil {
 		t.Fatal(err)
@@ -148,6 +174,7 @@ func TestRunRefuses(t *testing.T) {
 		"an unknown preset":     {[]string{"--preset=gpt-oss-7b"}, 1, `no preset "gpt-oss-7b", want gpt-oss-20b or gpt-oss-120b`},
 		"a path to nothing":     {[]string{filepath.Join(dir, "none")}, 1, "none: want a folder with config.json and model.safetensors, or a .gguf file"},
 		"an empty folder":       {[]string{t.TempDir()}, 1, "no model in the folder"},
+		"a packed file cut off": {[]string{cut}, 1, "cut.gptoss: half-written"},
 		"a file that is not it": {[]string{broken}, 1, "broken.gguf: is a GGUF file of version"},
 	}
 	for name, tc := range tests {

@@ -17,6 +17,7 @@ type report struct {
 	Layout     string     `json:"layout,omitempty"`
 	Problem    string     `json:"problem,omitempty"`
 	Files      []file     `json:"files,omitempty"`
+	Digest     string     `json:"digest,omitempty"` // of a packed file
 	Config     config     `json:"config"`
 	Parameters parameters `json:"parameters"`
 	Types      []share    `json:"types"`
@@ -84,13 +85,13 @@ type memory struct {
 	ContextLength int   `json:"context_length"`
 	Sequences     int   `json:"sequences"`
 	Weights       int64 `json:"weights_bytes"`
-	Copied        int64 `json:"copied_bytes"` // of the weights: rewritten into memory rather than mapped
+	Copied        int64 `json:"copied_bytes"` // of the weights: packed into memory rather than mapped
 	KVCache       int64 `json:"kv_cache_bytes"`
 	Working       int64 `json:"working_bytes"`
 	Total         int64 `json:"total_bytes"`
 }
 
-func newReport(f flags, d *weights.Description) (*report, error) {
+func newReport(f flags, d *weights.Description, digest string) (*report, error) {
 	c := d.Config
 	if f.contextLength > c.MaxContext {
 		return nil, fmt.Errorf("--context-length is %d, want at most the model's %d", f.contextLength, c.MaxContext)
@@ -98,6 +99,7 @@ func newReport(f flags, d *weights.Description) (*report, error) {
 	r := &report{
 		Model:      cmp.Or(f.path, f.preset),
 		Layout:     string(d.Layout),
+		Digest:     digest,
 		Config:     newConfig(c),
 		Parameters: parameters{c.TotalParameters(), c.ActiveParameters()},
 	}
@@ -116,7 +118,10 @@ func newReport(f flags, d *weights.Description) (*report, error) {
 	if f.tensors {
 		r.Tensors = all
 	}
-	r.Memory = plan(c, f, all, d.Copied)
+	r.Memory = plan(c, f)
+	if f.path != "" && digest == "" {
+		r.Memory.Copied = r.Memory.Weights
+	}
 	return r, nil
 }
 
@@ -160,7 +165,7 @@ func typesOf(all []tensor) []share {
 }
 
 // layerPattern takes a layer's prefix off in any of the layouts.
-var layerPattern = regexp.MustCompile(`^(?:model\.layers|block|blk)\.([0-9]{1,4})\.(.+)$`)
+var layerPattern = regexp.MustCompile(`^(?:model\.layers|layers|block|blk)\.([0-9]{1,4})\.(.+)$`)
 
 // group parts the tensors of the layers from the others, and joins neighbouring layers with the same tensors.
 func group(all []tensor) (shared []tensor, runs []layers) {
@@ -200,15 +205,12 @@ func alike(a, b tensor) bool {
 	return a.Name == b.Name && a.Type == b.Type && slices.Equal(a.Shape, b.Shape)
 }
 
-// plan is the engine's arithmetic, with the weights as they are stored: files may have wider types than the published.
-func plan(c model.Config, f flags, all []tensor, copied int64) memory {
-	var stored int64
-	for _, t := range all {
-		stored += t.Bytes
-	}
-	m := c.Memory(f.contextLength, f.sequences).WithWeights(stored)
+// plan is the engine's arithmetic for sequences that are all as long as they may be. However the weights are stored, they
+// are packed when they are computed with.
+func plan(c model.Config, f flags) memory {
+	m := c.Memory(model.Serving{ContextLength: f.contextLength, Sequences: f.sequences})
 	return memory{
 		ContextLength: cmp.Or(f.contextLength, c.MaxContext), Sequences: f.sequences,
-		Weights: m.Weights, Copied: copied, KVCache: m.KVCache, Working: m.Working, Total: m.Total,
+		Weights: m.Weights, KVCache: m.KVCache, Working: m.Working, Total: m.Total,
 	}
 }

@@ -8,10 +8,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"path/filepath"
 	"strings"
 
+	"github.com/gptoss/gptoss-operator/engine/cpu"
 	"github.com/gptoss/gptoss-operator/engine/model"
 	"github.com/gptoss/gptoss-operator/engine/weights"
+	"github.com/gptoss/gptoss-operator/engine/weights/packed"
 )
 
 // demoPath stands for the model inside the program, as in --model=demo.
@@ -23,7 +26,8 @@ Usage:
   gptoss-server inspect PATH [flags]
   gptoss-server inspect --preset NAME [flags]
 
-PATH is a folder with Hugging Face safetensors, OpenAI's folder "original", a GGUF file, or "demo".
+PATH is a folder with Hugging Face safetensors, OpenAI's folder "original", a GGUF file, a file that gptoss-server pack
+wrote, or "demo".
 
 Example:
   gptoss-server inspect /models/gpt-oss-20b --context-length 32768 --sequences 4
@@ -113,14 +117,14 @@ func parse(args []string) (flags, error) {
 }
 
 func inspect(ctx context.Context, f flags, demo fs.FS, stdout io.Writer) error {
-	d, err := find(f, demo)
+	d, digest, err := find(f, demo)
 	if err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	r, err := newReport(f, d)
+	r, err := newReport(f, d, digest)
 	if err != nil {
 		return err
 	}
@@ -137,18 +141,36 @@ func inspect(ctx context.Context, f flags, demo fs.FS, stdout io.Writer) error {
 	return d.Problem
 }
 
-func find(f flags, demo fs.FS) (*weights.Description, error) {
-	if f.preset != "" {
+// find describes the model; digest is that of a packed file.
+func find(f flags, demo fs.FS) (d *weights.Description, digest string, err error) {
+	switch {
+	case f.preset != "":
 		c, ok := model.Preset(f.preset)
 		if !ok {
-			return nil, fmt.Errorf("no preset %.40q, want gpt-oss-20b or gpt-oss-120b", f.preset)
+			return nil, "", fmt.Errorf("no preset %.40q, want gpt-oss-20b or gpt-oss-120b", f.preset)
 		}
-		return published(c), nil
+		return published(c), "", nil
+	case f.path == demoPath:
+		d, err = weights.DescribeFS(demo)
+	case packed.Is(f.path):
+		return findPacked(f.path)
+	default:
+		d, err = weights.Describe(f.path)
 	}
-	if f.path == demoPath {
-		return weights.DescribeFS(demo)
+	return d, "", err
+}
+
+func findPacked(path string) (d *weights.Description, digest string, err error) {
+	file, err := packed.Open(path)
+	if err != nil {
+		return nil, "", err
 	}
-	return weights.Describe(f.path)
+	defer func() { err = errors.Join(err, file.Close()) }()
+	if d, err = cpu.Describe(file); err != nil {
+		return nil, "", fmt.Errorf("%s: %w", path, err)
+	}
+	d.Files = []weights.FileInfo{{Name: filepath.Base(path), Size: file.Size()}}
+	return d, file.Digest(), nil
 }
 
 // published describes the tensors that a model of Hugging Face's layout would have.

@@ -35,6 +35,9 @@ func (r *report) writeHead(b *strings.Builder) {
 		}
 		t.add("Layout", fmt.Sprintf("%s, %s, %s", r.Layout, plural(int64(len(r.Files)), "file"), size(total)))
 	}
+	if r.Digest != "" {
+		t.add("Digest", r.Digest)
+	}
 	t.add("Parameters", fmt.Sprintf("%s in all, %s active per token", thousands(r.Parameters.Total), thousands(r.Parameters.Active)))
 	if r.Problem != "" {
 		t.add("Problem", r.Problem)
@@ -110,7 +113,7 @@ func (r *report) writeMemory(b *strings.Builder) {
 	t := table{right: []int{1}}
 	note := ""
 	if m.Copied > 0 {
-		note = size(m.Copied) + " of it copied from the file when it is opened"
+		note = "packed into memory when it is opened; gptoss-server pack makes a file that is mapped instead"
 	}
 	t.add("weights", size(m.Weights), note)
 	t.add("keys and values", size(m.KVCache))

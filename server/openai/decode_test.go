@@ -211,7 +211,7 @@ func TestChunkUsage(t *testing.T) {
 	}{
 		"not asked for":     {nil, `{"id":"","object":"","created":0,"model":"","choices":[]}`},
 		"asked for":         {&ChunkUsage{}, `{"id":"","object":"","created":0,"model":"","choices":[],"usage":null}`},
-		"in the last chunk": {&ChunkUsage{&Usage{1, 2, 3, CompletionDetails{1}}}, `{"id":"","object":"","created":0,"model":"","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"completion_tokens_details":{"reasoning_tokens":1}}}`},
+		"in the last chunk": {&ChunkUsage{&Usage{1, 2, 3, PromptDetails{0}, CompletionDetails{1}}}, `{"id":"","object":"","created":0,"model":"","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":1}}}`},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

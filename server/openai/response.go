@@ -81,7 +81,13 @@ type Usage struct {
 	PromptTokens            int               `json:"prompt_tokens"`
 	CompletionTokens        int               `json:"completion_tokens"`
 	TotalTokens             int               `json:"total_tokens"`
+	PromptTokensDetails     PromptDetails     `json:"prompt_tokens_details"`
 	CompletionTokensDetails CompletionDetails `json:"completion_tokens_details"`
+}
+
+// PromptDetails tells how many prompt tokens an earlier prompt with the same beginning had left in memory.
+type PromptDetails struct {
+	CachedTokens int `json:"cached_tokens"`
 }
 
 // CompletionDetails splits completion tokens.

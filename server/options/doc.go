@@ -4,5 +4,6 @@
 // Parse(o.Args()) gives o back for every valid o. Both sides, and the usage text, come from one table of flags, so a
 // flag cannot exist for one of them alone. The package needs the standard library only, so that the operator can import it.
 //
-// The environment is not read here: the program adds OPENAI_API_KEY to APIKeys itself and calls [Options.Validate] again.
+// The environment is not read here: the program adds OPENAI_API_KEY to APIKeys and GPTOSS_KERNEL to Kernel itself
+// and calls [Options.Validate] again.
 package options

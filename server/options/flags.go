@@ -5,10 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"math"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 )
 
@@ -22,21 +19,20 @@ const (
 	maxBodyBytes = 1 << 30
 	maxGrace     = time.Hour
 	maxKeyLength = 4096 // longer than any header that proxies let through
-)
 
-// parameter is one flag: how it looks in the usage text, how it is read, rendered and checked.
-type parameter struct {
-	name, value, help string
-	set               func(o *Options, text string) error
-	get               func(o *Options) []string // one text for each time the flag is given
-	check             func(o *Options) error    // nil where every value that set accepts is valid
-}
+	maxSequences   = 1 << 10 // each takes megabytes for its next token alone
+	maxBatchTokens = 1 << 16 // as many rows as the forward pass can count
+	maxThreads     = 1 << 10
+	maxSwap        = 1 << 44
+	// maxBatchWait bounds what a lone request waits for company.
+	maxBatchWait = 10 * time.Second
+)
 
 // parameters lists all flags in the order in which Args renders them and the usage text shows them.
 var parameters = []parameter{
 	text("host", "ADDR", "address to listen on", func(o *Options) *string { return &o.Host }, checkHost),
 	integer("port", "N", "TCP port; 0 picks a free one", func(o *Options) *int { return &o.Port }, 0, 65535),
-	text("model", "demo|PATH", "the model inside the binary, a directory in any layout (Hugging Face's safetensors, OpenAI's original/, GGUF) or a .gguf file",
+	text("model", "demo|PATH", "the model inside the binary, a file that gptoss-server pack wrote, or what is packed into memory first: a directory in any layout (Hugging Face's safetensors, OpenAI's original/, GGUF) or a .gguf file",
 		func(o *Options) *string { return &o.Model }, notEmpty),
 	text("served-model-name", "NAME", "the model's id for clients (default: gpt-oss-demo, or the name of the directory or file)",
 		func(o *Options) *string { return &o.ServedModelName }, checkName),
@@ -50,6 +46,21 @@ var parameters = []parameter{
 	number("top-p", "default of the request parameter top_p", func(o *Options) *float64 { return &o.TopP }, 0, 1),
 	choice("reasoning-level", "default of the request parameter reasoning_level",
 		func(o *Options) *string { return &o.ReasoningLevel }, "low", "medium", "high"),
+	integer("max-sequences", "N", "how many requests may run at the same time; memory is planned for so many",
+		func(o *Options) *int { return &o.MaxSequences }, 1, maxSequences),
+	integer("batch-size", "N", "how many of them are computed together (default 0: all)",
+		func(o *Options) *int { return &o.BatchSize }, 0, maxSequences),
+	batchTokens("max-batch-tokens", "N", "how many tokens are computed together; a longer prompt takes several steps"),
+	duration("batch-timeout", "how long the first request of an idle server waits for others to be computed together with",
+		func(o *Options) *time.Duration { return &o.BatchTimeout }, 0, maxBatchWait),
+	boolean("prefix-caching", "whether a prompt goes on from what an earlier one with the same key and the same beginning has left in memory",
+		func(o *Options) *bool { return &o.PrefixCaching }),
+	size("swap-space", "room in TMPDIR for requests that have to make way when memory runs out; without, they are computed again",
+		func(o *Options) *int64 { return &o.SwapSpace }, 0, maxSwap),
+	integer("threads", "N", "how many cores compute (default 0: all that the process may use)",
+		func(o *Options) *int { return &o.Threads }, 0, maxThreads),
+	choice("kernel", "instructions to compute with; also from the environment variable GPTOSS_KERNEL",
+		func(o *Options) *string { return &o.Kernel }, KernelAuto, "generic", "avx2", "avx512"),
 	integer("max-queue", "N", "how many requests may wait before new ones get 429", func(o *Options) *int { return &o.MaxQueue }, 1, maxQueue),
 	integer("max-body-bytes", "N", "largest request body", func(o *Options) *int64 { return &o.MaxBodyBytes }, minBodyBytes, maxBodyBytes),
 	duration("shutdown-delay", "how long new requests are still taken after SIGTERM, until every load balancer has seen health turn unavailable",
@@ -123,154 +134,4 @@ func (o Options) Args() []string {
 		}
 	}
 	return args
-}
-
-func text(name, value, help string, field func(*Options) *string, check func(name, text string) error) parameter {
-	p := parameter{
-		name: name, value: value, help: help,
-		set: func(o *Options, text string) error { *field(o) = text; return nil },
-		get: func(o *Options) []string { return []string{*field(o)} },
-	}
-	if check != nil {
-		p.check = func(o *Options) error { return check(name, *field(o)) }
-	}
-	return p
-}
-
-func choice(name, help string, field func(*Options) *string, allowed ...string) parameter {
-	return text(name, strings.Join(allowed, "|"), help, field, func(name, text string) error {
-		if !slices.Contains(allowed, text) {
-			return fmt.Errorf("--%s %q: must be one of %s", name, text, strings.Join(allowed, ", "))
-		}
-		return nil
-	})
-}
-
-func integer[T int | int64](name, value, help string, field func(*Options) *T, low, high T) parameter {
-	fail := func(text string) error {
-		return fmt.Errorf("--%s %q: must be a whole number from %d to %d", name, text, low, high)
-	}
-	return parameter{
-		name: name, value: value, help: help,
-		set: func(o *Options, text string) error {
-			n, err := strconv.ParseInt(text, 10, 64)
-			if err != nil || n < int64(low) || n > int64(high) {
-				return fail(text)
-			}
-			*field(o) = T(n)
-			return nil
-		},
-		get: func(o *Options) []string { return []string{strconv.FormatInt(int64(*field(o)), 10)} },
-		check: func(o *Options) error {
-			if n := *field(o); n < low || n > high {
-				return fail(strconv.FormatInt(int64(n), 10))
-			}
-			return nil
-		},
-	}
-}
-
-func number(name, help string, field func(*Options) *float64, low, high float64) parameter {
-	render := func(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
-	fail := func(text string) error {
-		return fmt.Errorf("--%s %q: must be a number from %g to %g", name, text, low, high)
-	}
-	outside := func(x float64) bool { return math.IsNaN(x) || x < low || x > high }
-	return parameter{
-		name: name, value: "X", help: help,
-		set: func(o *Options, text string) error {
-			x, err := strconv.ParseFloat(text, 64)
-			if err != nil || outside(x) {
-				return fail(text)
-			}
-			*field(o) = x
-			return nil
-		},
-		get: func(o *Options) []string { return []string{render(*field(o))} },
-		check: func(o *Options) error {
-			if x := *field(o); outside(x) {
-				return fail(render(x))
-			}
-			return nil
-		},
-	}
-}
-
-func duration(name, help string, field func(*Options) *time.Duration, low, high time.Duration) parameter {
-	fail := func(text string) error {
-		return fmt.Errorf("--%s %q: must be a duration from %s to %s, such as 25s", name, text, low, high)
-	}
-	return parameter{
-		name: name, value: "DURATION", help: help,
-		set: func(o *Options, text string) error {
-			d, err := time.ParseDuration(text)
-			if err != nil || d < low || d > high {
-				return fail(text)
-			}
-			*field(o) = d
-			return nil
-		},
-		get: func(o *Options) []string { return []string{field(o).String()} },
-		check: func(o *Options) error {
-			if d := *field(o); d < low || d > high {
-				return fail(d.String())
-			}
-			return nil
-		},
-	}
-}
-
-func keys(name, value, help string) parameter {
-	return parameter{
-		name: name, value: value, help: help,
-		set: func(o *Options, text string) error { o.APIKeys = append(o.APIKeys, text); return nil },
-		get: func(o *Options) []string { return o.APIKeys },
-		check: func(o *Options) error {
-			for _, k := range o.APIKeys {
-				if !ValidKey(k) {
-					return fmt.Errorf("--%s: a key must be 1 to %d printable ASCII characters without spaces", name, maxKeyLength)
-				}
-			}
-			return nil
-		},
-	}
-}
-
-// ValidKey reports whether a key can travel in an Authorization header: 1 to 4096 visible ASCII characters.
-func ValidKey(key string) bool {
-	if key == "" || len(key) > maxKeyLength {
-		return false
-	}
-	for i := range len(key) {
-		if key[i] <= ' ' || key[i] > '~' {
-			return false
-		}
-	}
-	return true
-}
-
-func notEmpty(name, text string) error {
-	if text == "" {
-		return fmt.Errorf("--%s: must not be empty", name)
-	}
-	return nil
-}
-
-func checkHost(name, text string) error {
-	if text == "" || strings.ContainsAny(text, " \t\r\n/") {
-		return fmt.Errorf("--%s %q: must be an IP address or a host name", name, text)
-	}
-	return nil
-}
-
-func checkName(name, text string) error {
-	for _, r := range text {
-		if r <= ' ' || r > '~' || r == '"' || r == '\\' {
-			return fmt.Errorf("--%s %q: must be visible ASCII characters without spaces, quotes and backslashes", name, text)
-		}
-	}
-	if len(text) > 256 {
-		return fmt.Errorf("--%s: must be at most 256 characters, not %d", name, len(text))
-	}
-	return nil
 }

@@ -13,14 +13,17 @@ import (
 // on every pod, for prompts that few clients send.
 const DefaultContextLength = 8192
 
+// KernelAuto is the value of --kernel that leaves the choice to the processor.
+const KernelAuto = "auto"
+
 // Options is the whole configuration of gptoss-server.
 type Options struct {
 	// Host is the address to listen on.
 	Host string
 	// Port is the TCP port to listen on; 0 picks a free one.
 	Port int
-	// Model is "demo" for the model inside the binary, a directory in any layout (Hugging Face's safetensors, OpenAI's
-	// original/, GGUF) or a .gguf file.
+	// Model is "demo" for the model inside the binary, a file of packed weights, a directory in any layout (Hugging Face's
+	// safetensors, OpenAI's original/, GGUF) or a .gguf file.
 	Model string
 	// ServedModelName is the model's id for clients; empty means a name made from Model.
 	ServedModelName string
@@ -38,6 +41,22 @@ type Options struct {
 	TopP float64
 	// ReasoningLevel is the default of the request parameter reasoning_level: low, medium or high.
 	ReasoningLevel string
+	// MaxSequences is how many requests may run at the same time; memory is planned for so many.
+	MaxSequences int
+	// BatchSize is how many of them are computed together; 0 means all.
+	BatchSize int
+	// MaxBatchTokens is how many tokens are computed together; it is not less than BatchSize.
+	MaxBatchTokens int
+	// BatchTimeout is how long the first request of an idle server waits for others to be computed together with.
+	BatchTimeout time.Duration
+	// PrefixCaching: a prompt goes on from what an earlier one with the same key and the same beginning has left in memory.
+	PrefixCaching bool
+	// SwapSpace is the size in bytes of a temporary file for requests that have to make way when memory runs out.
+	SwapSpace int64
+	// Threads is how many cores compute; 0 means all that the process may use.
+	Threads int
+	// Kernel names the instructions to compute with: auto, generic, avx2 or avx512.
+	Kernel string
 	// MaxQueue is how many requests may wait for their turn before new ones get 429.
 	MaxQueue int
 	// MaxBodyBytes is the largest request body.
@@ -61,6 +80,10 @@ func Default() Options {
 	return Options{
 		Host: "0.0.0.0", Port: 8000, Model: "demo",
 		MaxTokens: 2048, Temperature: 0.7, TopP: 0.9, ReasoningLevel: "medium",
+		// What a node with 16 GiB has room for beside gpt-oss-20b; most of its experts are then read in every step anyway.
+		MaxSequences: 8,
+		// With 512 tokens an expert of gpt-oss-20b meets 64 of them, enough that reading it is not what takes the time.
+		MaxBatchTokens: 512, PrefixCaching: true, Kernel: KernelAuto,
 		// One answer takes seconds, so a client that is 64th in line has long been served better by another pod.
 		MaxQueue: 64,
 		// A full window of 131072 tokens is about 600 kB of text; escaping, tools and replayed reasoning multiply it.
@@ -86,7 +109,7 @@ func (o Options) ContextFor(modelMax int) (int, error) {
 }
 
 // ModelName returns the id that clients use: ServedModelName, or gpt-oss-demo for the demo, or the name of the directory
-// or file, without .gguf.
+// or file, without .gguf or .gptoss.
 func (o Options) ModelName() string {
 	if o.ServedModelName != "" {
 		return o.ServedModelName
@@ -95,7 +118,8 @@ func (o Options) ModelName() string {
 		return "gpt-oss-demo"
 	}
 	name := strings.TrimRight(o.Model, "/")
-	name = strings.TrimSuffix(name[strings.LastIndexByte(name, '/')+1:], ".gguf")
+	name = name[strings.LastIndexByte(name, '/')+1:]
+	name = strings.TrimSuffix(strings.TrimSuffix(name, ".gguf"), ".gptoss")
 	if name == "" || name == "." || name == ".." {
 		return "gpt-oss"
 	}

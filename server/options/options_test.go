@@ -41,12 +41,16 @@ func TestParse(t *testing.T) {
 		"everything": {
 			args: []string{
 				"--host=::1", "--port=0", "--model=/m", "--served-model-name=chat", "--api-key=k", "--api-key-file=/k", "--context-length=4096",
-				"--max-tokens=7", "--temperature=0", "--top-p=1", "--reasoning-level=high", "--max-queue=1", "--max-body-bytes=1024",
+				"--max-tokens=7", "--temperature=0", "--top-p=1", "--reasoning-level=high",
+				"--max-sequences=16", "--batch-size=4", "--max-batch-tokens=64", "--batch-timeout=10ms", "--prefix-caching=false",
+				"--swap-space=4Gi", "--threads=3", "--kernel=generic", "--max-queue=1", "--max-body-bytes=1024",
 				"--shutdown-delay=2s", "--shutdown-grace=1m", "--termination-log=/t", "--log-level=debug", "--log-format=text",
 			},
 			want: Options{
 				Host: "::1", Model: "/m", ServedModelName: "chat", APIKeys: Keys{"k"}, APIKeyFile: "/k", ContextLength: 4096,
-				MaxTokens: 7, TopP: 1, ReasoningLevel: "high", MaxQueue: 1, MaxBodyBytes: 1024,
+				MaxTokens: 7, TopP: 1, ReasoningLevel: "high",
+				MaxSequences: 16, BatchSize: 4, MaxBatchTokens: 64, BatchTimeout: 10 * time.Millisecond,
+				SwapSpace: 4 << 30, Threads: 3, Kernel: "generic", MaxQueue: 1, MaxBodyBytes: 1024,
 				ShutdownDelay: 2 * time.Second, ShutdownGrace: time.Minute, TerminationLog: "/t",
 				LogLevel: "debug", LogFormat: "text",
 			},
@@ -84,6 +88,13 @@ func TestParseErrors(t *testing.T) {
 		"host with a path":           {[]string{"--host=a/b"}, `--host "a/b": must be an IP address or a host name`},
 		"model name with a space":    {[]string{"--served-model-name=a b"}, `--served-model-name "a b": must be visible ASCII characters without spaces, quotes and backslashes`},
 		"key with a space, unquoted": {[]string{"--api-key=secret key"}, `--api-key: a key must be 1 to 4096 printable ASCII characters without spaces`},
+		"no sequences":               {[]string{"--max-sequences=0"}, `--max-sequences "0": must be a whole number from 1 to 1024`},
+		"more rows than tokens":      {[]string{"--max-batch-tokens=8", "--batch-size=9"}, `--max-batch-tokens 8: must not be less than --batch-size, which is 9`},
+		"a swap space without unit":  {[]string{"--swap-space=4GB"}, `--swap-space "4GB": must be a number of bytes from 0 to 16Ti, such as 512Mi or 4Gi`},
+		"a swap space too large":     {[]string{"--swap-space=17Ti"}, `--swap-space "17Ti": must be a number of bytes from 0 to 16Ti, such as 512Mi or 4Gi`},
+		"a negative swap space":      {[]string{"--swap-space=-1Gi"}, `--swap-space "-1Gi": must be a number of bytes from 0 to 16Ti, such as 512Mi or 4Gi`},
+		"prefix caching perhaps":     {[]string{"--prefix-caching=maybe"}, `--prefix-caching "maybe": must be true or false`},
+		"an unknown kernel":          {[]string{"--kernel=mmx"}, `--kernel "mmx": must be one of auto, generic, avx2, avx512`},
 		"unknown flag":               {[]string{"--gpu=1"}, `flag provided but not defined: -gpu; --help lists the flags`},
 		"missing value":              {[]string{"--port"}, `flag needs an argument: -port; --help lists the flags`},
 		"positional argument":        {[]string{"serve"}, `unexpected argument "serve": every setting is a flag; --help lists them`},
@@ -158,6 +169,14 @@ func generate(r *rand.Rand) Options {
 	maybe(func() { o.Temperature = 2 * r.Float64() })
 	maybe(func() { o.TopP = math.Nextafter(1, 0) * r.Float64() })
 	maybe(func() { o.ReasoningLevel = pick("low", "medium", "high") })
+	maybe(func() { o.MaxSequences = 1 + r.IntN(maxSequences) })
+	maybe(func() { o.MaxBatchTokens = 1 + r.IntN(maxBatchTokens) })
+	maybe(func() { o.BatchSize = r.IntN(min(maxSequences, o.MaxBatchTokens) + 1) })
+	maybe(func() { o.BatchTimeout = time.Duration(r.Int64N(int64(maxBatchWait) + 1)) })
+	maybe(func() { o.PrefixCaching = !o.PrefixCaching })
+	maybe(func() { o.SwapSpace = r.Int64N(1<<10) << r.IntN(35) })
+	maybe(func() { o.Threads = r.IntN(maxThreads + 1) })
+	maybe(func() { o.Kernel = pick("auto", "generic", "avx2", "avx512") })
 	maybe(func() { o.MaxQueue = 1 + r.IntN(maxQueue) })
 	maybe(func() { o.MaxBodyBytes = minBodyBytes + r.Int64N(maxBodyBytes-minBodyBytes+1) })
 	maybe(func() { o.ShutdownDelay = time.Duration(r.Int64N(int64(maxGrace) + 1)) })
@@ -223,6 +242,7 @@ func TestModelName(t *testing.T) {
 		"directory":         {"/models/gpt-oss-20b/", "", "gpt-oss-20b"},
 		"named":             {"demo", "chat", "chat"},
 		"a file":            {"/models/gpt-oss-20b-mxfp4.gguf", "", "gpt-oss-20b-mxfp4"},
+		"a packed file":     {"/models/gpt-oss-20b.gptoss", "", "gpt-oss-20b"},
 		"a nameless file":   {"/models/.gguf", "", "gpt-oss"},
 		"the root":          {"/", "", "gpt-oss"},
 		"current directory": {".", "", "gpt-oss"},

@@ -16,12 +16,14 @@ var allowed = map[string][]string{
 	"api/v1alpha1":        {},
 	"cmd/gptoss-operator": {"api/v1alpha1", "controllers"},
 	"cmd/gptoss-server": {
-		"engine", "engine/demo", "engine/harmony", "engine/model", "engine/tokenizer", "engine/tokenizer/o200k", "engine/weights",
-		"server", "server/inspect", "server/options", "server/pack", "server/pull",
+		"engine", "engine/cpu", "engine/demo", "engine/harmony", "engine/model", "engine/tokenizer", "engine/tokenizer/o200k", "engine/weights",
+		"engine/weights/packed", "server", "server/inspect", "server/options", "server/pack", "server/pull",
 	},
-	"controllers":                {"api/v1alpha1", "controllers/resources"},
-	"controllers/resources":      {"api/v1alpha1", "engine/model", "server/options"},
-	"engine":                     {"engine/model", "engine/reference", "engine/sample", "engine/tokenizer", "engine/weights"},
+	"controllers":           {"api/v1alpha1", "controllers/resources"},
+	"controllers/resources": {"api/v1alpha1", "engine/model", "server/options"},
+	"engine": {
+		"engine/cpu", "engine/model", "engine/sample", "engine/sched", "engine/tokenizer", "engine/weights", "engine/weights/packed",
+	},
 	"engine/cpu":                 {"engine/kernel", "engine/model", "engine/weights", "engine/weights/packed"},
 	"engine/demo":                {},
 	"engine/harmony":             {"engine/tokenizer"},
@@ -38,7 +40,7 @@ var allowed = map[string][]string{
 	"engine/weights/safetensors": {},
 	"engine/weights/weightstest": {"engine/model"}, // writes checkpoints for tests
 	"server":                     {"engine", "engine/harmony", "engine/model", "engine/sample", "engine/tokenizer", "server/openai", "server/options"},
-	"server/inspect":             {"engine/model", "engine/weights"},
+	"server/inspect":             {"engine/cpu", "engine/model", "engine/weights", "engine/weights/packed"},
 	"server/openai":              {},
 	"server/options":             {},
 	"server/pack":                {"engine/cpu", "engine/model", "engine/weights", "engine/weights/packed"},

@@ -1,0 +1,89 @@
+package engine
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/gptoss/gptoss-operator/engine/sample"
+	"github.com/gptoss/gptoss-operator/engine/sched"
+)
+
+// draw is the choice of one row's token.
+type draw struct {
+	row    *sched.Row
+	task   *task
+	logits []float32
+	token  Token
+	err    error
+}
+
+// run samples a token and, if the request asks, measures it. A panic becomes an error.
+func (d *draw) run() {
+	defer catch(&d.err)
+	t := d.task
+	if t.generated == 0 {
+		t.sampler.Reset(t.request.Sampling)
+		t.sampler.Prompt(t.request.Prompt)
+	}
+	d.token.ID = t.sampler.Sample(d.logits)
+	if n := t.request.Logprobs; n != nil {
+		top := make([]sample.Logprob, *n)
+		chosen, found := t.sampler.Logprob(d.logits, d.token.ID, top)
+		d.token.Logprobs = &Logprobs{Chosen: chosen, Top: top[:found]}
+	}
+}
+
+// crew draws the tokens of several rows at a time. A draw from 200,000 logits takes milliseconds, in which the workers of
+// the forward pass would stand idle.
+type crew struct {
+	helpers int
+	wake    chan struct{}
+	draws   []draw
+	next    atomic.Int64 // of draws, to be claimed
+	busy    sync.WaitGroup
+}
+
+// newCrew starts helpers for so many threads, the step loop's own among them; 0 means one for each core.
+func newCrew(threads int) *crew {
+	if threads == 0 {
+		threads = runtime.GOMAXPROCS(0)
+	}
+	c := &crew{helpers: threads - 1, wake: make(chan struct{}, threads)}
+	for range c.helpers {
+		go func() {
+			for range c.wake {
+				c.claim()
+				c.busy.Done()
+			}
+		}()
+	}
+	return c
+}
+
+// run returns when all draws are done.
+func (c *crew) run(draws []draw) {
+	c.draws = draws
+	c.next.Store(0)
+	called := max(min(len(draws)-1, c.helpers), 0)
+	c.busy.Add(called)
+	for range called {
+		c.wake <- struct{}{}
+	}
+	c.claim()
+	c.busy.Wait()
+	c.draws = nil
+}
+
+func (c *crew) claim() {
+	for {
+		i := int(c.next.Add(1)) - 1
+		if i >= len(c.draws) {
+			return
+		}
+		c.draws[i].run()
+	}
+}
+
+// close ends the helpers.
+func (c *crew) close() { close(c.wake) }
