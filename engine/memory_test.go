@@ -27,8 +27,10 @@ func TestThePlanIsWhatTheModelTakes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer c.Close()
 			f := pack(t, c)
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
 			var stored int64
 			for _, s := range f.Sections() {
 				if s.Name == "embedding" || s.Name == "final_norm" || s.Name == "lm_head" || strings.HasPrefix(s.Name, "layers.") {
@@ -103,7 +105,11 @@ func TestNew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	f := pack(t, c)
 	if _, err := fs.Stat(f, "tokenizer.json"); err != nil {
 		t.Error(err)

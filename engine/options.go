@@ -86,8 +86,11 @@ func (o *Options) setDefaults(contextLength, vocabulary int) {
 		field *int
 		value int
 	}{
-		{&o.ContextLength, contextLength}, {&o.VocabularyLimit, vocabulary}, {&o.QueueLimit, defaultQueueLimit},
-		{&o.MaxSequences, defaultSequences}, {&o.MaxBatchTokens, model.DefaultStepTokens},
+		{&o.ContextLength, contextLength},
+		{&o.VocabularyLimit, vocabulary},
+		{&o.QueueLimit, defaultQueueLimit},
+		{&o.MaxSequences, defaultSequences},
+		{&o.MaxBatchTokens, model.DefaultStepTokens},
 	} {
 		if *d.field == 0 {
 			*d.field = d.value

@@ -139,7 +139,7 @@ func TestCacheWithin(t *testing.T) {
 			t.Errorf("%s: what %+v takes and a hundredth more holds %+v", name, plan, k)
 		}
 	}
-	if k := (preset(t, "gpt-oss-20b")).CacheWithin(Serving{Sequences: 8}, 1<<20); k != (Cache{}) {
+	if k := preset(t, "gpt-oss-20b").CacheWithin(Serving{Sequences: 8}, 1<<20); k != (Cache{}) {
 		t.Errorf("a megabyte has room for %+v", k)
 	}
 }
