@@ -66,6 +66,38 @@ func TestBatchTimeout(t *testing.T) {
 	}
 }
 
+// TestALongPromptDoesNotStallStreams has steps take longer the more tokens they have: 110 ms for one.
+func TestALongPromptDoesNotStallStreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &fakeRunner{step: func(_ int, sequences []cpu.Sequence) error {
+			took := 100 * time.Millisecond
+			for _, s := range sequences {
+				took += time.Duration(len(s.Tokens)) * 10 * time.Millisecond
+			}
+			<-time.After(took)
+			return nil
+		}}
+		e := startEngine(t, r, Options{MaxBatchTokens: 128})
+		stream := submit(t, e, Request{Prompt: prompt(1), MaxTokens: 40})
+		for range 5 {
+			<-stream.Tokens()
+		}
+		long := submit(t, e, Request{Prompt: prompt(250), MaxTokens: 1})
+		last, longest := time.Now(), time.Duration(0)
+		for range stream.Tokens() {
+			longest = max(longest, time.Since(last))
+			last = time.Now()
+		}
+		if longest > 330*time.Millisecond || longest < 200*time.Millisecond {
+			t.Errorf("%v between two tokens while a prompt is read, want at most three times the usual 110ms, and some of that used", longest)
+		}
+		if _, _, err := drain(long); err != nil || time.Since(last) > 0 {
+			t.Errorf("the prompt ended %v after the stream, %v", time.Since(last), err)
+		}
+		closeEngine(t, e, r)
+	})
+}
+
 func TestPrefixesAreShared(t *testing.T) {
 	r := &fakeRunner{}
 	e := startEngine(t, r, Options{PrefixCaching: true})

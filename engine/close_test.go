@@ -62,6 +62,23 @@ func TestDrainLetsAcceptedRequestsFinish(t *testing.T) {
 	})
 }
 
+func TestDrainDoesNotWaitForFullerBatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &fakeRunner{}
+		e := startEngine(t, r, Options{BatchTimeout: 10 * time.Second})
+		s := submit(t, e, Request{Prompt: prompt(1), MaxTokens: 3})
+		synctest.Wait() // it waits for others
+		began := time.Now()
+		if err := e.Drain(t.Context()); err != nil || time.Since(began) > 0 {
+			t.Errorf("Drain: %v, after %v", err, time.Since(began))
+		}
+		if ids, reason, err := drain(s); len(ids) != 3 || reason != FinishLength {
+			t.Errorf("the request ended with %v, %q, %v", ids, reason, err)
+		}
+		closeEngine(t, e, r)
+	})
+}
+
 func TestDrainOfAnIdleEngineReturnsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &fakeRunner{}

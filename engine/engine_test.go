@@ -171,17 +171,19 @@ func TestCancelEndsARequestWithinOneStep(t *testing.T) {
 		promptLength int
 		other        bool // another request runs
 		sequences    int
+		timeout      time.Duration // of batches
 	}{
 		"while it generates":         {promptLength: 1},
 		"while its prompt is fed":    {promptLength: 200},
 		"while it waits":             {promptLength: 1, other: true, sequences: 1},
+		"while it waits for company": {promptLength: 1, timeout: 10 * time.Second},
 		"beside another":             {promptLength: 1, other: true},
 		"its prompt, beside another": {promptLength: 200, other: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := &fakeRunner{step: slow}
-				e := startEngine(t, r, Options{MaxSequences: tc.sequences})
+				e := startEngine(t, r, Options{MaxSequences: tc.sequences, BatchTimeout: tc.timeout})
 				var other *Stream
 				if tc.other {
 					other = submit(t, e, Request{Prompt: prompt(1), MaxTokens: 20})

@@ -19,6 +19,7 @@ type task struct {
 	stream    *Stream
 
 	id        sched.ID
+	forget    func() bool     // no longer wakes the loop when ctx ends
 	sampler   *sample.Sampler // from the first generated token on
 	generated int
 }
@@ -30,9 +31,11 @@ type loop struct {
 	tasks   map[sched.ID]*task // accepted by the scheduler, not ended
 	waiting int                // of these, as they were counted last
 	pace    pace
-	most    int // tokens of a step
-	page    int // tokens of a page, 0 without a prefix cache
+	most    int           // tokens of a step
+	page    int           // tokens of a page, 0 without a prefix cache
+	timeout time.Duration // of batches
 	timer   *time.Timer
+	gone    chan struct{} // somebody's context has ended
 
 	// Of the step under way.
 	sequences []cpu.Sequence
@@ -46,8 +49,9 @@ type loop struct {
 func newLoop(e *Engine, s *sched.Scheduler, o *Options, pageTokens int) *loop {
 	l := &loop{
 		Engine: e, sched: s, tasks: map[sched.ID]*task{},
-		pace: pace{found: min(firstPrompt, o.MaxBatchTokens)}, most: o.MaxBatchTokens,
+		pace: pace{found: min(firstPrompt, o.MaxBatchTokens)}, most: o.MaxBatchTokens, timeout: o.BatchTimeout,
 		timer:     time.NewTimer(0),
+		gone:      make(chan struct{}, 1),
 		sequences: make([]cpu.Sequence, 0, o.BatchSize),
 		logits:    make([]float32, o.BatchSize*e.vocabulary),
 		draws:     make([]draw, 0, o.BatchSize),
@@ -81,7 +85,13 @@ func (l *loop) run() {
 // turn runs one step. If there is nothing to run it says for how long at most that will stay so: until a request arrives
 // if wait is zero.
 func (l *loop) turn() (wait time.Duration, ran bool) {
-	step := l.sched.Next(time.Since(l.began), l.pace.promptTokens())
+	now := time.Since(l.began)
+	select {
+	case <-l.draining:
+		now += l.timeout // nobody comes any more to fill a batch
+	default:
+	}
+	step := l.sched.Next(now, l.pace.promptTokens())
 	l.publish()
 	if len(step.Rows) == 0 {
 		return step.Wait, false
@@ -94,18 +104,18 @@ func (l *loop) turn() (wait time.Duration, ran bool) {
 // sleep waits for work, or for more of it, and reports whether the loop goes on.
 func (l *loop) sleep(wait time.Duration) bool {
 	var enough <-chan time.Time
-	draining := l.draining
 	if len(l.tasks) > 0 {
 		l.timer.Reset(wait)
 		defer l.timer.Stop()
-		enough, draining = l.timer.C, nil
+		enough = l.timer.C
 	}
 	select {
 	case t := <-l.incoming:
 		l.accept(t)
 	case <-enough:
+	case <-l.gone:
 	case <-l.stopping: // run ends what is left
-	case <-draining:
+	case <-l.draining:
 		// Submit sends before it lets go of the lock that Drain takes, so what
 		// was accepted is in the channel by now.
 		l.collect()
@@ -136,14 +146,24 @@ func (l *loop) accept(t *task) {
 		return
 	}
 	t.id = id
+	t.forget = context.AfterFunc(t.ctx, l.wake)
 	l.tasks[id] = t
 	l.waiting++
+}
+
+// wake ends a sleep, so that nobody who has left is waited for.
+func (l *loop) wake() {
+	select {
+	case l.gone <- struct{}{}:
+	default: // it is about to end already
+	}
 }
 
 // finish ends a request and frees its memory, now or at the end of the step under way.
 func (l *loop) finish(t *task, reason FinishReason, err error) {
 	l.sched.Remove(t.id)
 	delete(l.tasks, t.id)
+	t.forget()
 	if t.sampler != nil {
 		l.samplers = append(l.samplers, t.sampler)
 		t.sampler = nil
