@@ -19,7 +19,7 @@ func (m *simulation) checkIdle(step *Step) {
 }
 
 // checkLimits checks a step against the configuration.
-func (m *simulation) checkLimits(step *Step, promptTokens int, oldest *sequence) {
+func (m *simulation) checkLimits(step *Step, promptTokens int, oldest *sequence, decoding map[ID]bool) {
 	m.t.Helper()
 	c := &m.s.config
 	var tokens, prompts, decodes int
@@ -31,10 +31,11 @@ func (m *simulation) checkLimits(step *Step, promptTokens int, oldest *sequence)
 		}
 		seen[r.ID] = true
 		tokens += len(r.Tokens)
-		if r.sequence.computed+1 == len(r.sequence.tokens) {
+		switch {
+		case decoding[r.ID]:
 			decodes++
-		} else {
-			prompts += len(r.Tokens)
+		case r.sequence.computed+1 < len(r.sequence.tokens):
+			prompts += len(r.Tokens) // with one token left, a prompt found the rest of it in the cache just now
 		}
 		if want := c.pages(r.Position + len(r.Tokens)); len(r.Full) != want || c.Window > 0 && len(r.Window) != want {
 			m.t.Fatalf("row %+v: %d and %d pages, want %d", r, len(r.Full), len(r.Window), want)

@@ -97,14 +97,14 @@ func (m *simulation) anyJob() (ID, bool) {
 
 // step runs one pass with everything that may happen during it, and reports whether there was a row.
 func (m *simulation) step(promptTokens int, cancel, fail bool) bool {
-	oldest := m.oldest()
+	oldest, decoding := m.oldest(), m.decoding()
 	step := m.s.Next(m.now, promptTokens)
 	m.now += step.Wait
 	if len(step.Rows) == 0 {
 		m.checkIdle(step)
 		return false
 	}
-	m.checkLimits(step, promptTokens, oldest)
+	m.checkLimits(step, promptTokens, oldest, decoding)
 	m.checkBooks()
 	if fail {
 		m.s.Abort()
@@ -120,6 +120,15 @@ func (m *simulation) step(promptTokens int, cancel, fail bool) bool {
 	m.s.Done()
 	m.checkBooks()
 	return true
+}
+
+// decoding returns the sequences that have one token to compute before the step.
+func (m *simulation) decoding() map[ID]bool {
+	ids := map[ID]bool{}
+	for _, q := range m.s.running {
+		ids[q.id] = q.left() == 1
+	}
+	return ids
 }
 
 // oldest returns the sequence that may not be preempted.
