@@ -4,52 +4,7 @@ import (
 	"math"
 
 	"github.com/gptoss/gptoss-operator/engine/kernel"
-	"github.com/gptoss/gptoss-operator/engine/model"
 )
-
-// rope turns queries and keys by their position, with YaRN's stretched frequencies.
-type rope struct {
-	inverseFrequency []float32 // [head_dim / 2]
-	concentration    float32
-}
-
-// newRope computes the frequencies as in the YaRN paper (arXiv 2309.00071): a dimension that turns often within the
-// original context keeps its frequency, one that turns seldom is slowed down by the factor, with a ramp in between.
-func newRope(c model.Config) rope {
-	half := c.HeadDim / 2
-	r := rope{
-		inverseFrequency: make([]float32, half),
-		concentration:    float32(0.1*math.Log(c.YaRNFactor) + 1),
-	}
-	// dimension returns the one that makes the given number of turns within the original context.
-	dimension := func(turns float64) float64 {
-		return float64(half) * math.Log(float64(c.OriginalContext)/(turns*2*math.Pi)) / math.Log(c.RopeTheta)
-	}
-	low, high := dimension(c.YaRNBetaFast), dimension(c.YaRNBetaSlow)
-	if c.YaRNTruncate {
-		low, high = math.Floor(low), math.Ceil(high)
-	}
-	low, high = max(low, 0), min(high, float64(c.HeadDim-1))
-	if low == high {
-		high += 0.001 // as in transformers: a step instead of a ramp
-	}
-	for i := range half {
-		frequency := float32(math.Pow(c.RopeTheta, float64(float32(2*i)/float32(c.HeadDim))))
-		extrapolated := 1 / frequency
-		interpolated := 1 / (float32(c.YaRNFactor) * frequency)
-		ramp := min(max((float32(i)-float32(low))/float32(high-low), 0), 1)
-		r.inverseFrequency[i] = float32(interpolated*ramp) + float32(extrapolated*(1-ramp))
-	}
-	return r
-}
-
-// tables writes the factors of a position, as kernel.RoPE takes them.
-func (r rope) tables(cos, sin []float32, position int32) {
-	for i, f := range r.inverseFrequency {
-		s, c := math.Sincos(float64(float32(position) * f))
-		sin[i], cos[i] = float32(s)*r.concentration, float32(c)*r.concentration
-	}
-}
 
 // enter begins a layer for a few rows: what the experts of the layer before say is added to the residual, in the first
 // layer the residual is the embedding, and its norm is quantised once for queries, keys and values.
@@ -59,7 +14,7 @@ func (w *worker) enter(first, last int) {
 		x := w.residual[t]
 		if w.layer == 0 {
 			w.embed(x, w.batch.rows[t].token)
-			w.rope.tables(w.cos[t], w.sin[t], w.batch.rows[t].position)
+			w.rope.Tables(w.cos[t], w.sin[t], int(w.batch.rows[t].position))
 		} else {
 			w.addExperts(x, t)
 		}

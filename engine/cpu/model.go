@@ -39,7 +39,7 @@ type Model struct {
 	size    dimensions
 	options Options
 	kernel  kernel.Kernel
-	rope    rope
+	rope    model.RoPE
 	cache   *cache
 	pool    *pool
 	workers []*worker
@@ -82,7 +82,7 @@ func New(w *Weights, o Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{weights: w, size: dimensionsOf(w.Config), options: o, kernel: k, rope: newRope(w.Config), cache: c}
+	m := &Model{weights: w, size: dimensionsOf(w.Config), options: o, kernel: k, rope: w.Config.RoPE(), cache: c}
 	m.allocate()
 	spins := decodeSpins
 	if o.Threads > runtime.GOMAXPROCS(0) {

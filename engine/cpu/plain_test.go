@@ -14,7 +14,7 @@ import (
 // the last bits of a float32 only, which now and then round an activation the other way.
 type plain struct {
 	config       model.Config
-	rope         rope
+	rope         model.RoPE
 	embedding    [][]float32
 	layers       []plainLayer
 	finalNorm    []float32
@@ -30,7 +30,7 @@ type plainLayer struct {
 
 func newPlain(c *weights.Checkpoint) *plain {
 	p := &plain{
-		config: c.Config, rope: newRope(c.Config), finalNorm: c.FinalNorm,
+		config: c.Config, rope: c.Config.RoPE(), finalNorm: c.FinalNorm,
 		embedding: matrixRows(c.Embedding, false), head: matrixRows(c.LMHead, true),
 		keys: make([][][]float32, len(c.Layers)), values: make([][][]float32, len(c.Layers)),
 	}
@@ -135,7 +135,7 @@ func (p *plain) forward(tokens []int32) (logits [][]float32) {
 	for position, id := range tokens {
 		x := append([]float32(nil), p.embedding[id]...)
 		cos, sin := make([]float32, half), make([]float32, half)
-		p.rope.tables(cos, sin, int32(position))
+		p.rope.Tables(cos, sin, position)
 		for i := range p.layers {
 			l := &p.layers[i]
 			normed := roundActivations(p.norm(x, l.AttentionNorm))

@@ -23,52 +23,16 @@ func rmsNorm(x [][]float32, scale []float32, eps float64) [][]float32 {
 	return y
 }
 
-// rope turns queries and keys by their position, with YaRN's stretched frequencies.
-type rope struct {
-	inverseFrequency []float32 // [D/2]
-	concentration    float32
-}
-
-// newRope computes the frequencies as in the YaRN paper (arXiv 2309.00071): a dimension that turns often within the
-// original context keeps its frequency, one that turns seldom is slowed down by the factor, with a ramp in between.
-func newRope(c model.Config) rope {
-	half := c.HeadDim / 2
-	r := rope{
-		inverseFrequency: make([]float32, half),
-		concentration:    float32(0.1*math.Log(c.YaRNFactor) + 1),
-	}
-	// dimension returns the one that makes the given number of turns within the original context.
-	dimension := func(turns float64) float64 {
-		return float64(half) * math.Log(float64(c.OriginalContext)/(turns*2*math.Pi)) / math.Log(c.RopeTheta)
-	}
-	low, high := dimension(c.YaRNBetaFast), dimension(c.YaRNBetaSlow)
-	if c.YaRNTruncate {
-		low, high = math.Floor(low), math.Ceil(high)
-	}
-	low, high = max(low, 0), min(high, float64(c.HeadDim-1))
-	if low == high {
-		high += 0.001 // as in transformers: a step instead of a ramp
-	}
-	for i := range half {
-		frequency := float32(math.Pow(c.RopeTheta, float64(float32(2*i)/float32(c.HeadDim))))
-		extrapolated := 1 / frequency
-		interpolated := 1 / (float32(c.YaRNFactor) * frequency)
-		ramp := min(max((float32(i)-float32(low))/float32(high-low), 0), 1)
-		r.inverseFrequency[i] = interpolated*ramp + extrapolated*(1-ramp)
-	}
-	return r
-}
-
 // rotate turns every head of a row in place; element i of a head pairs with element i + D/2.
-func (r rope) rotate(row []float32, position int) {
-	half := len(r.inverseFrequency)
-	for i, f := range r.inverseFrequency {
-		sin, cos := math.Sincos(float64(float32(position) * f))
-		s, c := float32(sin)*r.concentration, float32(cos)*r.concentration
-		for head := 0; head < len(row); head += 2 * half {
+func rotate(r model.RoPE, row []float32, position int) {
+	half := len(r.InverseFrequency)
+	cos, sin := make([]float32, half), make([]float32, half)
+	r.Tables(cos, sin, position)
+	for head := 0; head < len(row); head += 2 * half {
+		for i := range half {
 			a, b := row[head+i], row[head+half+i]
-			row[head+i] = a*c - b*s
-			row[head+half+i] = b*c + a*s
+			row[head+i] = a*cos[i] - b*sin[i]
+			row[head+half+i] = b*cos[i] + a*sin[i]
 		}
 	}
 }
@@ -90,14 +54,14 @@ func (c *cache) trim(window int) {
 
 // attention lets every token read from its predecessors, within the window if there is one: [T, H] → [T, H].
 // position is that of the first of the tokens.
-func attention(c model.Config, l *weights.Layer, r rope, kv *cache, window, position int, x [][]float32) [][]float32 {
+func attention(c model.Config, l *weights.Layer, r model.RoPE, kv *cache, window, position int, x [][]float32) [][]float32 {
 	x = rmsNorm(x, l.AttentionNorm, c.RMSNormEps)
 	queries := linear(l.Query, x) // [T, Q·D]
 	keys := linear(l.Key, x)      // [T, G·D]
 	values := linear(l.Value, x)  // [T, G·D]
 	for t := range x {
-		r.rotate(queries[t], position+t)
-		r.rotate(keys[t], position+t)
+		rotate(r, queries[t], position+t)
+		rotate(r, keys[t], position+t)
 	}
 	kv.keys = append(kv.keys, keys...)
 	kv.values = append(kv.values, values...)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/gptoss/gptoss-operator/engine/model"
 	"github.com/gptoss/gptoss-operator/engine/weights"
 )
 
@@ -16,12 +17,12 @@ var ErrContextFull = errors.New("context is full")
 // Model computes the logits of a checkpoint. It may serve several sequences at once.
 type Model struct {
 	checkpoint *weights.Checkpoint
-	rope       rope
+	rope       model.RoPE
 }
 
 // New returns a model on an opened checkpoint, which must stay open.
 func New(c *weights.Checkpoint) *Model {
-	return &Model{checkpoint: c, rope: newRope(c.Config)}
+	return &Model{checkpoint: c, rope: c.Config.RoPE()}
 }
 
 // NewSequence starts an empty sequence of at most maxTokens tokens; more than the model's context is cut to that.

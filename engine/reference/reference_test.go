@@ -63,11 +63,11 @@ func TestSwiGLU(t *testing.T) {
 // TestRope checks the published figures of gpt-oss: the ramp runs from 8.0928 to 17.3980, unrounded.
 func TestRope(t *testing.T) {
 	c, _ := model.Preset("gpt-oss-20b")
-	r := newRope(c)
-	if diff := math.Abs(float64(r.concentration) - 1.3465735902799727); diff > 1e-7 {
-		t.Errorf("concentration %v, want 1.3465735902799727", r.concentration)
+	r := c.RoPE()
+	if diff := math.Abs(float64(r.Concentration) - 1.3465735902799727); diff > 1e-7 {
+		t.Errorf("concentration %v, want 1.3465735902799727", r.Concentration)
 	}
-	for i, got := range r.inverseFrequency {
+	for i, got := range r.InverseFrequency {
 		ramp := min(max((float64(i)-8.092779115512402)/(17.39802450158856-8.092779115512402), 0), 1)
 		want := math.Pow(150000, -float64(2*i)/64) * (ramp/32 + 1 - ramp)
 		if math.Abs(float64(got)-want) > 1e-6*want {
@@ -77,9 +77,9 @@ func TestRope(t *testing.T) {
 }
 
 func TestRopeTurnsPairsHalfAHeadApart(t *testing.T) {
-	r := rope{inverseFrequency: []float32{math.Pi / 2, 0}, concentration: 2}
+	r := model.RoPE{InverseFrequency: []float32{math.Pi / 2, 0}, Concentration: 2}
 	row := []float32{1, 2, 3, 4, 5, 6, 7, 8} // two heads of four
-	r.rotate(row, 1)
+	rotate(r, row, 1)
 	want := []float32{-6, 4, 2, 8, -14, 12, 10, 16}
 	if diff := cmp.Diff(want, row, cmpopts.EquateApprox(0, 1e-5)); diff != "" {
 		t.Errorf("row (-want +got):\n%s", diff)
