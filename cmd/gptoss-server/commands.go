@@ -10,6 +10,7 @@ import (
 	"github.com/gptoss/gptoss-operator/server/inspect"
 	"github.com/gptoss/gptoss-operator/server/pack"
 	"github.com/gptoss/gptoss-operator/server/pull"
+	"github.com/gptoss/gptoss-operator/server/terminal"
 )
 
 // commands is what --help shows before the flags of serve.
@@ -38,7 +39,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	case "inspect":
 		return inspect.Run(ctx, rest, demo.Files(), stdout, stderr)
 	default:
-		say(stderr, fmt.Sprintf("gptoss-server: unknown command %.100q: the commands are serve, pull, pack and inspect\n", command))
+		terminal.Say(stderr, fmt.Sprintf("gptoss-server: unknown command %.100q: the commands are serve, pull, pack and inspect\n", command))
 		return 2
 	}
 }

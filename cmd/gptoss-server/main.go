@@ -18,6 +18,7 @@ import (
 
 	"github.com/gptoss/gptoss-operator/server"
 	"github.com/gptoss/gptoss-operator/server/options"
+	"github.com/gptoss/gptoss-operator/server/terminal"
 )
 
 // version is set by the linker.
@@ -37,17 +38,17 @@ func runServe(ctx context.Context, args []string, getenv func(string) string, st
 	}
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		say(stdout, commands+options.Usage())
+		terminal.Say(stdout, commands+options.Usage())
 		return 0
 	case errors.Is(err, options.ErrVersion):
-		say(stdout, "gptoss-server "+version+"\n")
+		terminal.Say(stdout, "gptoss-server "+version+"\n")
 		return 0
 	case err != nil:
-		say(stderr, "gptoss-server: "+sentence(err)+"\n")
+		terminal.Say(stderr, "gptoss-server: "+sentence(err)+"\n")
 		return 2
 	}
 	if err := serve(ctx, o, newLogger(o, stdout)); err != nil {
-		say(stderr, "gptoss-server: "+sentence(err)+"\n")
+		terminal.Say(stderr, "gptoss-server: "+sentence(err)+"\n")
 		writeTerminationLog(o.TerminationLog, sentence(err), stderr)
 		return 1
 	}
@@ -131,7 +132,7 @@ func writeTerminationLog(path, reason string, stderr io.Writer) {
 		return
 	}
 	if err := os.WriteFile(path, []byte(reason+"\n"), 0o644); err != nil {
-		say(stderr, "gptoss-server: termination log: "+sentence(err)+"\n")
+		terminal.Say(stderr, "gptoss-server: termination log: "+sentence(err)+"\n")
 	}
 }
 
@@ -143,6 +144,3 @@ func sentence(err error) string {
 	}
 	return text
 }
-
-// say writes to a standard stream; when that fails there is nobody left to tell.
-func say(w io.Writer, text string) { _, _ = io.WriteString(w, text) }

@@ -7,9 +7,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"strings"
 	"time"
+
+	"github.com/gptoss/gptoss-operator/server/terminal"
 )
 
 const usage = `gptoss-server pack rewrites a model, once, into a file that the server maps and computes with as it is.
@@ -63,7 +64,7 @@ func Run(ctx context.Context, args []string, demo fs.FS, getenv func(string) str
 		fmt.Fprintf(stderr, "gptoss-server pack: %v; see --help\n", err)
 		return 2
 	}
-	m := &meter{out: stderr, now: time.Now, live: isTerminal(stderr) && getenv("TERM") != "dumb", quiet: c.quiet}
+	m := &meter{out: stderr, now: time.Now, live: terminal.Live(stderr, getenv("TERM")), quiet: c.quiet}
 	summary, err := c.run(ctx, demo, m)
 	m.clear()
 	if err != nil {
@@ -120,14 +121,4 @@ func sentence(err error) string {
 		text = strings.ReplaceAll(strings.TrimPrefix(text, name), ": "+name, ": ")
 	}
 	return text
-}
-
-// isTerminal reports whether somebody watches.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/gptoss/gptoss-operator/engine/model"
 	"github.com/gptoss/gptoss-operator/engine/weights"
 	"github.com/gptoss/gptoss-operator/engine/weights/packed"
+	"github.com/gptoss/gptoss-operator/server/terminal"
 )
 
 var errInterrupted = errors.New("interrupted; nothing is left of it")
@@ -41,7 +42,7 @@ func (c command) run(ctx context.Context, demo fs.FS, m *meter) (summary string,
 		return "", err
 	}
 	summary = fmt.Sprintf("%s is complete: %s in %s, %s\n%sServe it with: gptoss-server --model=%s\n",
-		c.dest, bytesText(f.Size()), m.now().Sub(begun).Round(time.Second), f.Digest(), note, c.dest)
+		c.dest, terminal.Bytes(f.Size()), m.now().Sub(begun).Round(time.Second), f.Digest(), note, c.dest)
 	return summary, f.Close()
 }
 
@@ -143,5 +144,5 @@ func verify(ctx context.Context, path string, m *meter) (summary string, err err
 		done += s.Length
 		m.progress(done, f.Size())
 	}
-	return fmt.Sprintf("%s is whole: %s, %s\n", path, bytesText(f.Size()), f.Digest()), nil
+	return fmt.Sprintf("%s is whole: %s, %s\n", path, terminal.Bytes(f.Size()), f.Digest()), nil
 }

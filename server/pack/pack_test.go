@@ -20,6 +20,7 @@ import (
 	"github.com/gptoss/gptoss-operator/engine/model"
 	"github.com/gptoss/gptoss-operator/engine/weights/packed"
 	"github.com/gptoss/gptoss-operator/engine/weights/weightstest"
+	"github.com/gptoss/gptoss-operator/server/terminal"
 )
 
 func small() model.Config {
@@ -275,7 +276,7 @@ func TestMeter(t *testing.T) {
 			}
 		})
 	}
-	if isTerminal(io.Discard) {
+	if terminal.Live(io.Discard, "") {
 		t.Error("nothing is a terminal")
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/gptoss/gptoss-operator/server/terminal"
 )
 
 const (
@@ -63,12 +65,12 @@ func (m *meter) progress(done, total int64) {
 
 // text is progress in less than 80 columns.
 func (m *meter) text(done, total int64) string {
-	text := fmt.Sprintf("%s of %s, %d %%", bytesText(done), bytesText(total), done*100/max(total, 1))
+	text := fmt.Sprintf("%s of %s, %d %%", terminal.Bytes(done), terminal.Bytes(total), done*100/max(total, 1))
 	first, last := m.samples[0], m.samples[len(m.samples)-1]
 	passed := last.at.Sub(first.at).Seconds()
 	if speed := int64(float64(last.done-first.done) / max(passed, 1e-9)); speed > 0 {
 		left := min((total-done+speed-1)/speed, 1<<30)
-		text += fmt.Sprintf(", %s/s, %s left", bytesText(speed), time.Duration(left)*time.Second)
+		text += fmt.Sprintf(", %s/s, %s left", terminal.Bytes(speed), time.Duration(left)*time.Second)
 	}
 	return text
 }
@@ -88,17 +90,4 @@ func (m *meter) clear() {
 		fmt.Fprint(m.out, "\r\x1b[K")
 		m.line = false
 	}
-}
-
-// bytesText counts in thousands, as disks do.
-func bytesText(n int64) string {
-	if n < 1000 {
-		return fmt.Sprintf("%d B", n)
-	}
-	x, unit := float64(n), 0
-	for x >= 999.95 && unit < 5 {
-		x /= 1000
-		unit++
-	}
-	return fmt.Sprintf("%.1f %cB", x, " kMGTP"[unit])
 }

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/net/http/httpproxy"
+
+	"github.com/gptoss/gptoss-operator/server/terminal"
 )
 
 const maxTokenBytes = 4096 // more than any header that proxies let through
@@ -82,13 +84,13 @@ type command struct {
 // complete, 1 after a failure, 2 for wrong flags. The end of ctx leaves a state to go on from.
 func Run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
 	fail := func(status int, err error) int {
-		say(stderr, "gptoss-server pull: "+strings.TrimPrefix(err.Error(), "pull: ")+"\n")
+		terminal.Say(stderr, "gptoss-server pull: "+strings.TrimPrefix(err.Error(), "pull: ")+"\n")
 		return status
 	}
 	c, err := parse(args, getenv)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		say(stdout, usage)
+		terminal.Say(stdout, usage)
 		return 0
 	case err != nil:
 		return fail(2, err)
@@ -96,7 +98,7 @@ func Run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	if c.Token, err = readToken(c.tokenFile, c.Endpoint, getenv); err != nil {
 		return fail(1, err)
 	}
-	p := &printer{stdout: stdout, stderr: stderr, json: c.json, quiet: c.quiet, live: isTerminal(stderr) && getenv("TERM") != "dumb"}
+	p := &printer{stdout: stdout, stderr: stderr, json: c.json, quiet: c.quiet, live: terminal.Live(stderr, getenv("TERM"))}
 	c.Report = p.event
 	result, err := Fetch(ctx, c.Options)
 	if err == nil {
@@ -107,7 +109,7 @@ func Run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return fail(2, err)
 	}
 	if result.Kept > 0 {
-		err = fmt.Errorf("%w; %s are kept: run the same command again to go on from there", err, bytesText(result.Kept))
+		err = fmt.Errorf("%w; %s are kept: run the same command again to go on from there", err, terminal.Bytes(result.Kept))
 	}
 	p.failed(err)
 	return fail(1, err)
@@ -258,16 +260,3 @@ func checkToken(text string) (Token, error) {
 	}
 	return Token(text), nil
 }
-
-// isTerminal reports whether somebody watches.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}
-
-// say writes to a standard stream; when that fails there is nobody left to tell.
-func say(w io.Writer, text string) { _, _ = io.WriteString(w, text) }

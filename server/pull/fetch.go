@@ -15,6 +15,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/gptoss/gptoss-operator/server/terminal"
 )
 
 const (
@@ -425,7 +427,7 @@ func (f *fetcher) checkSpace(parts []*part) error {
 		need += max(0, p.size-p.total())
 	}
 	if free, ok := f.freeBytes(f.To); ok && need > free {
-		return fmt.Errorf("%s has %s of free space, but %s more are needed", f.To, bytesText(free), bytesText(need))
+		return fmt.Errorf("%s has %s of free space, but %s more are needed", f.To, terminal.Bytes(free), terminal.Bytes(need))
 	}
 	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/gptoss/gptoss-operator/server/terminal"
 )
 
 const (
@@ -138,12 +140,12 @@ func (p *printer) event(e Event) {
 		}
 	case e.Event != "progress":
 		p.clear()
-		say(p.stderr, e.File+": "+e.Message+"\n")
+		terminal.Say(p.stderr, e.File+": "+e.Message+"\n")
 	case p.live:
-		say(p.stderr, "\r"+e.text()+"\x1b[K")
+		terminal.Say(p.stderr, "\r"+e.text()+"\x1b[K")
 		p.line = true
 	case p.beats%logEvery == 1:
-		say(p.stderr, e.text()+"\n")
+		terminal.Say(p.stderr, e.text()+"\n")
 	}
 }
 
@@ -152,13 +154,13 @@ func (p *printer) writeJSON(e Event) {
 	if err != nil {
 		return // an Event holds nothing that JSON does not know
 	}
-	say(p.stdout, string(line)+"\n")
+	terminal.Say(p.stdout, string(line)+"\n")
 }
 
 // clear takes the live line away.
 func (p *printer) clear() {
 	if p.line {
-		say(p.stderr, "\r\x1b[K")
+		terminal.Say(p.stderr, "\r\x1b[K")
 		p.line = false
 	}
 }
@@ -174,10 +176,10 @@ func (p *printer) done(r Result) {
 		if len(r.Files) == 1 {
 			files = "file"
 		}
-		say(p.stdout, fmt.Sprintf("%s is complete: %d %s, %s, %s of it downloaded now, all verified.\n",
-			r.Dir, len(r.Files), files, bytesText(r.Bytes), bytesText(r.Downloaded)))
+		terminal.Say(p.stdout, fmt.Sprintf("%s is complete: %d %s, %s, %s of it downloaded now, all verified.\n",
+			r.Dir, len(r.Files), files, terminal.Bytes(r.Bytes), terminal.Bytes(r.Downloaded)))
 		if model := r.model(); model != "" {
-			say(p.stdout, "Serve it with: gptoss-server --model="+model+"\n")
+			terminal.Say(p.stdout, "Serve it with: gptoss-server --model="+model+"\n")
 		}
 	}
 }
@@ -208,12 +210,12 @@ func (e Event) text() string {
 		return "asking the server"
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s", bytesText(e.BytesDone))
+	fmt.Fprintf(&b, "%s", terminal.Bytes(e.BytesDone))
 	if e.BytesTotal > 0 {
-		fmt.Fprintf(&b, " of %s, %d %%", bytesText(e.BytesTotal), e.BytesDone*100/e.BytesTotal)
+		fmt.Fprintf(&b, " of %s, %d %%", terminal.Bytes(e.BytesTotal), e.BytesDone*100/e.BytesTotal)
 	}
 	if e.BytesPerSecond > 0 {
-		fmt.Fprintf(&b, ", %s/s", bytesText(e.BytesPerSecond))
+		fmt.Fprintf(&b, ", %s/s", terminal.Bytes(e.BytesPerSecond))
 	}
 	if e.SecondsLeft != nil {
 		fmt.Fprintf(&b, ", %s left", time.Duration(min(*e.SecondsLeft, 1<<30))*time.Second)
@@ -226,17 +228,4 @@ func (e Event) text() string {
 		fmt.Fprintf(&b, "  %s", string(name))
 	}
 	return b.String()
-}
-
-// bytesText counts in thousands, as disks and the Hub do.
-func bytesText(n int64) string {
-	if n < 1000 {
-		return fmt.Sprintf("%d B", n)
-	}
-	x, unit := float64(n), 0
-	for x >= 999.95 && unit < 5 {
-		x /= 1000
-		unit++
-	}
-	return fmt.Sprintf("%.1f %cB", x, " kMGTP"[unit])
 }
