@@ -59,6 +59,10 @@ test: bin/cluster ## All tests with the race detector, the operator's against a 
 	go test ./engine/demo # the race detector leaves time for a few of its samples only
 	@for m in $(MODULES); do echo "module $$m"; (cd $$m && go test ./...); done
 
+.PHONY: test-arm64
+test-arm64: ## The kernels' tests on emulated arm64 processors (fetches QEMU once, without root).
+	hack/test-arm64
+
 .PHONY: lint
 lint: ## Run the linters.
 	$(TOOL) golangci-lint run ./...

@@ -162,11 +162,11 @@ func TestFlagsThatEndTheProgram(t *testing.T) {
 		"serve":       {[]string{"serve", "--version"}, "", 0, "gptoss-server dev\n", ""},
 		"pull":        {[]string{"pull"}, "", 2, "", "gptoss-server pull: needs one SOURCE, such as openai/gpt-oss-20b, and has 0; --help shows examples\n"},
 		"pack":        {[]string{"pack", "x"}, "", 2, "", "gptoss-server pack: want SOURCE and DEST, not 1 paths; see --help\n"},
-		"a word":      {[]string{"download", "x"}, "", 2, "", "gptoss-server: unknown command \"download\": the commands are serve, pull, pack and inspect\n"},
+		"a word":      {[]string{"download", "x"}, "", 2, "", "gptoss-server: unknown command \"download\": the commands are serve, pull, pack, synth, bench and inspect\n"},
 		"version":     {[]string{"--version"}, "", 0, "gptoss-server dev\n", ""},
 		"wrong flag":  {[]string{"--port=x"}, "", 2, "", "gptoss-server: --port \"x\": must be a whole number from 0 to 65535\n"},
 		"wrong key":   {nil, "se cret", 2, "", "gptoss-server: the environment variable OPENAI_API_KEY must be 1 to 4096 visible ASCII characters without spaces\n"},
-		"kernel":      {[]string{"--kernel=mmx"}, "", 2, "", "gptoss-server: --kernel \"mmx\": must be one of auto, generic, avx2, avx512\n"},
+		"kernel":      {[]string{"--kernel=mmx"}, "", 2, "", "gptoss-server: --kernel \"mmx\": must be one of auto, generic, avx2, avx512, neon, dotprod\n"},
 		"no key file": {[]string{"--api-key-file=/none"}, "", 1, "", "gptoss-server: key file: open /none: no such file or directory\n"},
 	}
 	for name, tc := range cases {
@@ -180,12 +180,12 @@ func TestFlagsThatEndTheProgram(t *testing.T) {
 	}
 	var stderr bytes.Buffer
 	status := run(t.Context(), nil, environment(map[string]string{"GPTOSS_KERNEL": "mmx"}), io.Discard, &stderr)
-	if want := "gptoss-server: the environment variable GPTOSS_KERNEL is wrong: --kernel \"mmx\": must be one of auto, generic, avx2, avx512\n"; status != 2 || stderr.String() != want {
+	if want := "gptoss-server: the environment variable GPTOSS_KERNEL is wrong: --kernel \"mmx\": must be one of auto, generic, avx2, avx512, neon, dotprod\n"; status != 2 || stderr.String() != want {
 		t.Errorf("status %d, stderr %q", status, stderr.String())
 	}
 	var help bytes.Buffer
 	status = run(t.Context(), []string{"--help"}, environment(nil), &help, io.Discard)
-	for _, want := range []string{"Example:", "gptoss-server [serve]", "gptoss-server pull SOURCE", "gptoss-server pack SOURCE DEST", "gptoss-server inspect PATH", "--model "} {
+	for _, want := range []string{"Example:", "gptoss-server [serve]", "gptoss-server pull SOURCE", "gptoss-server pack SOURCE DEST", "gptoss-server synth DEST", "gptoss-server bench MODEL", "gptoss-server inspect PATH", "--model "} {
 		if status != 0 || !strings.Contains(help.String(), want) {
 			t.Errorf("--help: status %d, %q", status, help.String())
 		}

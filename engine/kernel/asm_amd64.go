@@ -133,34 +133,62 @@ func mulInt8x3AVX2(out *tileSums, scales, weights *byte, x *[8]*Block, blocks in
 func mulInt8x4AVX2(out *tileSums, scales, weights *byte, x *[8]*Block, blocks int)
 
 //go:noescape
-func quantiseAVX2(dst *Block, x *float32, blocks int)
+func quantiseAssembly(dst *Block, x *float32, blocks int)
 
 //go:noescape
-func sumSquaresAVX2(sums *[lanes]float32, x *float32, n int)
+func sumSquaresAssembly(sums *[lanes]float32, x *float32, n int)
 
 //go:noescape
-func dotAVX2(sums *[dotLanes]float32, a, b *float32, n int)
+func dotAssembly(sums *[dotLanes]float32, a, b *float32, n int)
 
 //go:noescape
-func scaleByAVX2(dst, x, weight *float32, factor float32, n int)
+func scaleByAssembly(dst, x, weight *float32, factor float32, n int)
 
 //go:noescape
-func axpyAVX2(dst *float32, a float32, x *float32, n int)
+func axpyAssembly(dst *float32, a float32, x *float32, n int)
 
 //go:noescape
-func swigluAVX2(dst, gateUp *float32, n int)
+func swigluAssembly(dst, gateUp *float32, n int)
 
 //go:noescape
-func ropeAVX2(x, cos, sin *float32, half, heads int)
+func ropeAssembly(x, cos, sin *float32, half, heads int)
 
 //go:noescape
-func widenAVX2(dst *float32, src *uint16, n int)
+func widenAssembly(dst *float32, src *uint16, n int)
 
 //go:noescape
-func scoresAVX2(dst, q, keys *float32, dim, groups int)
+func scoresAssembly(dst, q, keys *float32, dim, groups int)
 
 //go:noescape
-func softmaxStepAVX2(scores *float32, tokens int, state *softmaxState)
+func softmaxStepAssembly(scores *float32, tokens int, state *softmaxState)
 
 //go:noescape
-func accumulateAVX2(acc, weights *float32, values *uint16, factor *float32, dim, tokens int)
+func accumulateAssembly(acc, weights *float32, values *uint16, factor *float32, dim, tokens int)
+
+// assemblyPeak says whether Peak and Read are more than plain Go.
+func (k Kernel) assemblyPeak() bool { return k.variant >= avx2 }
+
+// peak runs so many rounds and returns the operations of one.
+func (k Kernel) peak(rounds int) (operations int64) {
+	switch {
+	case k.variant >= avx512:
+		peakAVX512(rounds)
+		return 16 * 2 * 64 // VPDPBUSD, 64 bytes each
+	case k.variant >= avx2:
+		peakAVX2(rounds)
+		return 16 * 2 * 32 // VPMADDUBSW, 32 bytes each
+	}
+	return peakGeneric(rounds)
+}
+
+//go:noescape
+func peakAVX2(rounds int)
+
+//go:noescape
+func peakAVX512(rounds int)
+
+// readAssembly returns the exclusive or of the 64-bit words of so many blocks of [readBlock] bytes.
+func readAssembly(data *byte, blocks int) uint64 { return readAVX2(data, blocks) }
+
+//go:noescape
+func readAVX2(data *byte, blocks int) uint64

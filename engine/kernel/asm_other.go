@@ -1,4 +1,4 @@
-//go:build !amd64
+//go:build !amd64 && !arm64
 
 package kernel
 
@@ -17,24 +17,30 @@ const noAssembly = "kernel: no assembly for this architecture"
 
 func mulTileAssembly(variant, kind, *tileSums, []byte, []byte, [][]Block) int { panic(noAssembly) }
 
-func quantiseAVX2(*Block, *float32, int) { panic(noAssembly) }
+func quantiseAssembly(*Block, *float32, int) { panic(noAssembly) }
 
-func sumSquaresAVX2(*[lanes]float32, *float32, int) { panic(noAssembly) }
+func sumSquaresAssembly(*[lanes]float32, *float32, int) { panic(noAssembly) }
 
-func dotAVX2(*[dotLanes]float32, *float32, *float32, int) { panic(noAssembly) }
+func dotAssembly(*[dotLanes]float32, *float32, *float32, int) { panic(noAssembly) }
 
-func scaleByAVX2(_, _, _ *float32, _ float32, _ int) { panic(noAssembly) }
+func scaleByAssembly(_, _, _ *float32, _ float32, _ int) { panic(noAssembly) }
 
-func axpyAVX2(*float32, float32, *float32, int) { panic(noAssembly) }
+func axpyAssembly(*float32, float32, *float32, int) { panic(noAssembly) }
 
-func swigluAVX2(_, _ *float32, _ int) { panic(noAssembly) }
+func swigluAssembly(_, _ *float32, _ int) { panic(noAssembly) }
 
-func ropeAVX2(_, _, _ *float32, _, _ int) { panic(noAssembly) }
+func ropeAssembly(_, _, _ *float32, _, _ int) { panic(noAssembly) }
 
-func widenAVX2(*float32, *uint16, int) { panic(noAssembly) }
+func widenAssembly(*float32, *uint16, int) { panic(noAssembly) }
 
-func scoresAVX2(_, _, _ *float32, _, _ int) { panic(noAssembly) }
+func scoresAssembly(_, _, _ *float32, _, _ int) { panic(noAssembly) }
 
-func softmaxStepAVX2(*float32, int, *softmaxState) { panic(noAssembly) }
+func softmaxStepAssembly(*float32, int, *softmaxState) { panic(noAssembly) }
 
-func accumulateAVX2(_, _ *float32, _ *uint16, _ *float32, _, _ int) { panic(noAssembly) }
+func accumulateAssembly(_, _ *float32, _ *uint16, _ *float32, _, _ int) { panic(noAssembly) }
+
+func (Kernel) assemblyPeak() bool { return false }
+
+func (Kernel) peak(rounds int) (operations int64) { return peakGeneric(rounds) }
+
+func readAssembly(*byte, int) uint64 { panic(noAssembly) }

@@ -125,8 +125,8 @@ func (k Kernel) attendGroup(dst, q, sinks []float32, pages *Pages, query *Query,
 		page := query.Table[index]
 		keys := pages.Data[pages.rows(page, head, 0)+slot*dim:][:n*dim]
 		values := pages.Data[pages.rows(page, head, 1)+slot*dim:][:n*dim]
-		if k.variant >= avx2 && dim%16 == 0 {
-			ws.pageAVX2(keys, values, n, dim)
+		if k.variant != generic && dim%16 == 0 {
+			ws.pageAssembly(keys, values, n, dim)
 		} else {
 			ws.pageGeneric(keys, values, n, dim)
 		}
@@ -139,16 +139,16 @@ func (k Kernel) attendGroup(dst, q, sinks []float32, pages *Pages, query *Query,
 	}
 }
 
-// pageAVX2 adds n tokens. Scores are computed for 8 tokens at a time; those past n
+// pageAssembly adds n tokens. Scores are computed for 8 tokens at a time; those past n
 // come from older contents of the workspace and are not used.
-func (ws *Workspace) pageAVX2(keys, values []uint16, n, dim int) {
-	widenAVX2(&ws.rows[0], &keys[0], n*dim)
-	scoresAVX2(&ws.scores[0], &ws.query[0], &ws.rows[0], dim, (n+lanes-1)/lanes)
-	softmaxStepAVX2(&ws.scores[0], n, &ws.state)
-	accumulateAVX2(&ws.acc[0], &ws.scores[0], &values[0], &ws.state.factor[0], dim, n)
+func (ws *Workspace) pageAssembly(keys, values []uint16, n, dim int) {
+	widenAssembly(&ws.rows[0], &keys[0], n*dim)
+	scoresAssembly(&ws.scores[0], &ws.query[0], &ws.rows[0], dim, (n+lanes-1)/lanes)
+	softmaxStepAssembly(&ws.scores[0], n, &ws.state)
+	accumulateAssembly(&ws.acc[0], &ws.scores[0], &values[0], &ws.state.factor[0], dim, n)
 }
 
-// pageGeneric is pageAVX2 in plain Go.
+// pageGeneric is pageAssembly in plain Go.
 func (ws *Workspace) pageGeneric(keys, values []uint16, n, dim int) {
 	for t := range n {
 		score := (*[lanes]float32)(ws.scores[t*lanes:])
@@ -156,7 +156,7 @@ func (ws *Workspace) pageGeneric(keys, values []uint16, n, dim int) {
 		for d, key := range keys[t*dim : (t+1)*dim] {
 			v := widen(key)
 			for l, q := range ws.query[d*lanes : (d+1)*lanes] {
-				score[l] += float32(v * q)
+				score[l] = muladd(v, q, score[l])
 			}
 		}
 	}
@@ -169,7 +169,7 @@ func (ws *Workspace) pageGeneric(keys, values []uint16, n, dim int) {
 		for t := range n {
 			p := ws.scores[t*lanes+l]
 			for d, v := range values[t*dim : (t+1)*dim] {
-				acc[d] += float32(p * widen(v))
+				acc[d] = muladd(p, widen(v), acc[d])
 			}
 		}
 	}

@@ -9,8 +9,8 @@
 //
 // Keys are broadcast one number at a time from rows widened to float32.
 
-// func widenAVX2(dst *float32, src *uint16, n int)
-TEXT ·widenAVX2(SB), NOSPLIT, $0-24
+// func widenAssembly(dst *float32, src *uint16, n int)
+TEXT ·widenAssembly(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), DI
 	MOVQ src+8(FP), SI
 	MOVQ n+16(FP), CX
@@ -27,14 +27,13 @@ loop:
 
 #define MULADD(FACTOR, WITH, T, SUM) \
 	VBROADCASTSS FACTOR, T \
-	VMULPS WITH, T, T \
-	VADDPS T, SUM, SUM
+	VFMADD231PS WITH, T, SUM
 
-// func scoresAVX2(dst, q, keys *float32, dim, groups int)
+// func scoresAssembly(dst, q, keys *float32, dim, groups int)
 //
 // 8 tokens at a time in Y0-Y7, whose keys begin at R8 + 0, 1, 2, 4·DX,
 // R9 + 0, 2, 4·DX (3, 5, 7) and R10 (6), where DX is the size of a row.
-TEXT ·scoresAVX2(SB), NOSPLIT, $0-40
+TEXT ·scoresAssembly(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ keys+16(FP), R11
 	MOVQ dim+24(FP), DX
@@ -90,10 +89,8 @@ loop:
 // A head's weight of a token times 16 dimensions of its value.
 #define WEIGH(HEAD, A, B) \
 	VBROADCASTSS (4*HEAD)(SI), Y10 \
-	VMULPS Y8, Y10, Y11 \
-	VADDPS Y11, A, A \
-	VMULPS Y9, Y10, Y10 \
-	VADDPS Y10, B, B
+	VFMADD231PS Y8, Y10, A \
+	VFMADD231PS Y9, Y10, B
 #define START(HEAD, ROW, A, B) \
 	VBROADCASTSS (4*HEAD)(AX), Y10 \
 	VMULPS 0(ROW), Y10, A \
@@ -102,12 +99,12 @@ loop:
 	VMOVUPS A, 0(ROW) \
 	VMOVUPS B, 32(ROW)
 
-// func accumulateAVX2(acc, weights *float32, values *uint16, factor *float32, dim, tokens int)
+// func accumulateAssembly(acc, weights *float32, values *uint16, factor *float32, dim, tokens int)
 //
 // 16 dimensions of 4 heads at a time in Y0-Y7. R8-R11 are the heads' sums, a row of
 // DX bytes apart; R12 is the value of a token, R13
 // that of the first, R15 the size of one.
-TEXT ·accumulateAVX2(SB), NOSPLIT, $0-48
+TEXT ·accumulateAssembly(SB), NOSPLIT, $0-48
 	MOVQ acc+0(FP), R8
 	MOVQ weights+8(FP), DI
 	MOVQ factor+24(FP), AX

@@ -16,7 +16,7 @@ const benchBytes = 320 << 20
 // benchKernels calls f for every variant this processor has, on one thread and on all.
 func benchKernels(b *testing.B, f func(b *testing.B, k Kernel, threads int)) {
 	b.Helper()
-	for v := range detect() + 1 {
+	for _, v := range variants() {
 		for threads := 1; threads <= runtime.GOMAXPROCS(0); threads *= 2 {
 			b.Run(fmt.Sprintf("%s/threads=%d", variantNames[v], threads), func(b *testing.B) { f(b, Kernel{v}, threads) })
 		}
@@ -183,7 +183,7 @@ func BenchmarkElementwise(b *testing.B) {
 	r := seeded(1)
 	x, out, pair := normal(r, width, 1), make([]float32, width), normal(r, 2*width, 3)
 	blocks, router := make([]Block, Blocks(width)), normal(r, 32*width, 1)
-	for v := range detect() + 1 {
+	for _, v := range variants() {
 		k := Kernel{v}
 		steps := []struct {
 			name  string

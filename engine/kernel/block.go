@@ -36,9 +36,9 @@ func (k Kernel) Quantise(dst []Block, x []float32) {
 		panic("kernel: Quantise: wrong number of blocks")
 	}
 	whole := len(x) / BlockLen
-	if k.variant >= avx2 {
+	if k.variant != generic {
 		if whole > 0 {
-			quantiseAVX2(&dst[0], &x[0], whole)
+			quantiseAssembly(&dst[0], &x[0], whole)
 		}
 	} else {
 		for i := range whole {

@@ -15,6 +15,25 @@ const (
 // dotLanes is the number of interleaved parts of a dot product: enough to hide the latency of an addition.
 const dotLanes = 32
 
+// muladd returns a·b + c rounded once, as fused instructions do. The product is exact in float64. Where the sum is not, its
+// last bit is made odd, so that rounding it once more, to float32, goes the way the exact sum would (Boldo and Melquiond,
+// "Emulation of FMA and correctly rounded sums", 2008).
+func muladd(a, b, c float32) float32 {
+	product, addend := float64(a)*float64(b), float64(c)
+	sum := product + addend
+	part := sum - product
+	rest := (product - (sum - part)) + (addend - part) // what rounding the sum lost, exactly (Knuth's TwoSum)
+	if bits := math.Float64bits(sum); rest != 0 && bits&1 == 0 && rest == rest {
+		if rest > 0 == (sum > 0) {
+			bits++
+		} else {
+			bits--
+		}
+		sum = math.Float64frombits(bits)
+	}
+	return float32(sum)
+}
+
 // MulFloat32 computes dst[r] = Σ w[r][c]·x[c] for the rows of an unpacked float32
 // matrix, such as a router's, which is too small and too sensitive to be quantised.
 func (k Kernel) MulFloat32(dst, w, x []float32) {
@@ -30,8 +49,8 @@ func (k Kernel) dot(a, b []float32) float32 {
 	b = b[:len(a)]
 	whole := len(a) / dotLanes * dotLanes
 	var sums [dotLanes]float32
-	if k.variant >= avx2 && whole > 0 {
-		dotAVX2(&sums, &a[0], &b[0], whole)
+	if k.variant != generic && whole > 0 {
+		dotAssembly(&sums, &a[0], &b[0], whole)
 	} else {
 		for i := 0; i < whole; i += dotLanes {
 			u, v := (*[dotLanes]float32)(a[i:]), (*[dotLanes]float32)(b[i:])
@@ -57,8 +76,8 @@ func (k Kernel) RMSNorm(dst, x, weight []float32, eps float32) {
 	dst, weight = dst[:n], weight[:n]
 	whole := n / lanes * lanes
 	var sums [lanes]float32
-	if k.variant >= avx2 && whole > 0 {
-		sumSquaresAVX2(&sums, &x[0], whole)
+	if k.variant != generic && whole > 0 {
+		sumSquaresAssembly(&sums, &x[0], whole)
 	} else {
 		for i := 0; i < whole; i += lanes {
 			for l, v := range x[i : i+lanes] {
@@ -71,10 +90,10 @@ func (k Kernel) RMSNorm(dst, x, weight []float32, eps float32) {
 	}
 	total := ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]))
 	factor := 1 / float32(math.Sqrt(float64(total/float32(n)+eps)))
-	if k.variant < avx2 {
+	if k.variant == generic {
 		whole = 0
 	} else if whole > 0 {
-		scaleByAVX2(&dst[0], &x[0], &weight[0], factor, whole)
+		scaleByAssembly(&dst[0], &x[0], &weight[0], factor, whole)
 	}
 	for i := whole; i < n; i++ {
 		dst[i] = float32(x[i]*factor) * weight[i]
@@ -89,9 +108,9 @@ func (k Kernel) RoPE(x, cos, sin []float32) {
 	if half == 0 || len(x)%(2*half) != 0 {
 		panic("kernel: RoPE: row is not a number of heads")
 	}
-	if k.variant >= avx2 && half%lanes == 0 {
+	if k.variant != generic && half%lanes == 0 {
 		if len(x) > 0 {
-			ropeAVX2(&x[0], &cos[0], &sin[0], half, len(x)/(2*half))
+			ropeAssembly(&x[0], &cos[0], &sin[0], half, len(x)/(2*half))
 		}
 		return
 	}
@@ -111,10 +130,10 @@ func (k Kernel) SwiGLU(dst, gateUp []float32) {
 	n := len(dst)
 	gateUp = gateUp[:2*n]
 	whole := 0
-	if k.variant >= avx2 {
+	if k.variant != generic {
 		whole = n / lanes * lanes
 		if whole > 0 {
-			swigluAVX2(&dst[0], &gateUp[0], whole)
+			swigluAssembly(&dst[0], &gateUp[0], whole)
 		}
 	}
 	for i := whole; i < n; i++ {
@@ -141,10 +160,10 @@ func (k Kernel) Axpy(dst []float32, a float32, x []float32) {
 	n := len(x)
 	dst = dst[:n]
 	whole := 0
-	if k.variant >= avx2 {
+	if k.variant != generic {
 		whole = n / lanes * lanes
 		if whole > 0 {
-			axpyAVX2(&dst[0], a, &x[0], whole)
+			axpyAssembly(&dst[0], a, &x[0], whole)
 		}
 	}
 	for i := whole; i < n; i++ {

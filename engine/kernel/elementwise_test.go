@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"math"
+	"math/big"
 	"testing"
 )
 
@@ -191,5 +192,31 @@ func TestSoftmax(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestMuladdRoundsOnce(t *testing.T) {
+	r := seeded(11)
+	twice := 0
+	for range 300000 {
+		a, b, c := float32(r.NormFloat64()), float32(r.NormFloat64()), float32(r.NormFloat64())
+		if r.Uint32N(2) == 0 {
+			// (1+x)·(1-x) times half of what c's last bit is worth: a little less than the middle between two float32, by
+			// less than float64 can tell.
+			x := float32(math.Ldexp(1, -16-int(r.Uint32N(7))))
+			exponent := int(math.Float32bits(c)>>23&255) - 127
+			a, b = 1+x, float32(math.Ldexp(float64(1-x), exponent-24))
+		}
+		product := new(big.Float).SetPrec(200).Mul(big.NewFloat(float64(a)), big.NewFloat(float64(b)))
+		want, _ := product.Add(product, big.NewFloat(float64(c))).Float32()
+		if got := muladd(a, b, c); got != want {
+			t.Fatalf("muladd(%v, %v, %v) = %v, want %v", a, b, c, got, want)
+		}
+		if float32(math.FMA(float64(a), float64(b), float64(c))) != want {
+			twice++
+		}
+	}
+	if twice == 0 {
+		t.Error("no sum was among those that rounding twice gets wrong")
 	}
 }

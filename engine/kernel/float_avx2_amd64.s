@@ -81,8 +81,8 @@ GLOBL floats<>(SB), RODATA|NOPTR, $64
 	VPSLLD $23, N, N \
 	VMULPS N, P, X
 
-// func sumSquaresAVX2(sums *[8]float32, x *float32, n int)
-TEXT ·sumSquaresAVX2(SB), NOSPLIT, $0-24
+// func sumSquaresAssembly(sums *[8]float32, x *float32, n int)
+TEXT ·sumSquaresAssembly(SB), NOSPLIT, $0-24
 	MOVQ sums+0(FP), DI
 	MOVQ x+8(FP), SI
 	MOVQ n+16(FP), CX
@@ -98,10 +98,10 @@ loop:
 	VZEROUPPER
 	RET
 
-// func dotAVX2(sums *[32]float32, a, b *float32, n int)
+// func dotAssembly(sums *[32]float32, a, b *float32, n int)
 //
 // n is a multiple of 32; Y0-Y3 hold 32 interleaved sums.
-TEXT ·dotAVX2(SB), NOSPLIT, $0-32
+TEXT ·dotAssembly(SB), NOSPLIT, $0-32
 	MOVQ sums+0(FP), DI
 	MOVQ a+8(FP), SI
 	MOVQ b+16(FP), DX
@@ -134,8 +134,8 @@ loop:
 	VZEROUPPER
 	RET
 
-// func scaleByAVX2(dst, x, weight *float32, factor float32, n int)
-TEXT ·scaleByAVX2(SB), NOSPLIT, $0-40
+// func scaleByAssembly(dst, x, weight *float32, factor float32, n int)
+TEXT ·scaleByAssembly(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ x+8(FP), SI
 	MOVQ weight+16(FP), DX
@@ -153,8 +153,8 @@ loop:
 	VZEROUPPER
 	RET
 
-// func axpyAVX2(dst *float32, a float32, x *float32, n int)
-TEXT ·axpyAVX2(SB), NOSPLIT, $0-32
+// func axpyAssembly(dst *float32, a float32, x *float32, n int)
+TEXT ·axpyAssembly(SB), NOSPLIT, $0-32
 	MOVQ dst+0(FP), DI
 	VBROADCASTSS a+8(FP), Y0
 	MOVQ x+16(FP), SI
@@ -170,8 +170,8 @@ loop:
 	VZEROUPPER
 	RET
 
-// func swigluAVX2(dst, gateUp *float32, n int)
-TEXT ·swigluAVX2(SB), NOSPLIT, $0-24
+// func swigluAssembly(dst, gateUp *float32, n int)
+TEXT ·swigluAssembly(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), DI
 	MOVQ gateUp+8(FP), SI
 	MOVQ n+16(FP), CX
@@ -204,10 +204,10 @@ loop:
 	VZEROUPPER
 	RET
 
-// func ropeAVX2(x, cos, sin *float32, half, heads int)
+// func ropeAssembly(x, cos, sin *float32, half, heads int)
 //
 // Element i of a head pairs with element i+half; half is a multiple of 8.
-TEXT ·ropeAVX2(SB), NOSPLIT, $0-40
+TEXT ·ropeAssembly(SB), NOSPLIT, $0-40
 	MOVQ x+0(FP), DI
 	MOVQ half+24(FP), DX
 	MOVQ heads+32(FP), CX
@@ -242,10 +242,10 @@ pairs:
 	VZEROUPPER
 	RET
 
-// func softmaxStepAVX2(scores *float32, tokens int, state *softmaxState)
+// func softmaxStepAssembly(scores *float32, tokens int, state *softmaxState)
 //
 // A lane is a query head. Y4 is the top before, Y5 after; Y6 the sum.
-TEXT ·softmaxStepAVX2(SB), NOSPLIT, $0-24
+TEXT ·softmaxStepAssembly(SB), NOSPLIT, $0-24
 	MOVQ scores+0(FP), SI
 	MOVQ tokens+8(FP), CX
 	MOVQ state+16(FP), DX
@@ -293,8 +293,8 @@ GLOBL unpack<>(SB), RODATA|NOPTR, $32
 	VPSHUFD $0xb1, X, T \
 	OP T, X, X
 
-// func quantiseAVX2(dst *Block, x *float32, blocks int)
-TEXT ·quantiseAVX2(SB), NOSPLIT, $0-24
+// func quantiseAssembly(dst *Block, x *float32, blocks int)
+TEXT ·quantiseAssembly(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), DI
 	MOVQ x+8(FP), SI
 	MOVQ blocks+16(FP), CX

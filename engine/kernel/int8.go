@@ -132,7 +132,7 @@ func (k Kernel) MulInt8(dst [][]float32, w *Int8, x [][]Block, first, last int) 
 
 // int8Tile multiplies a tile with the first rows of x and returns how many it took.
 func (k Kernel) int8Tile(out *tileSums, scales, weights []byte, x [][]Block) int {
-	if k.variant >= avx2 {
+	if k.variant != generic {
 		return mulTileAssembly(k.variant, kindInt8, out, scales, weights, x)
 	}
 	int8TileGeneric(&out[0], scales, weights, x[0])
@@ -150,7 +150,7 @@ func int8TileGeneric(out *[TileRows]float32, scales, weights []byte, x []Block) 
 			}
 			at := (i*TileRows + r) * 2
 			scale := widen(uint16(scales[at])|uint16(scales[at+1])<<8) * a.Scale
-			out[r] += float32(float32(sum) * scale)
+			out[r] = muladd(float32(sum), scale, out[r])
 		}
 	}
 }

@@ -50,12 +50,11 @@ GLOBL units512<>(SB), RODATA|NOPTR, $16
 	VPXORD Z6, Z6, Z6 \
 	VPXORD Z7, Z7, Z7
 
-// What of a block is scaled: float sum += float(int sum) · (weight scale · activation scale).
+// What of a block is scaled: float sum += float(int sum) · (weight scale · activation scale), the sum rounded once.
 #define SCALE(P, INT, SUM) \
 	VMULPS.BCST 32(P)(BX*1), Z18, Z19 \
 	VCVTDQ2PS INT, INT \
-	VMULPS Z19, INT, INT \
-	VADDPS INT, SUM, SUM
+	VFMADD231PS Z19, INT, SUM
 #define SCALE1 SCALE(R8, Z8, Z0)
 #define SCALE2 SCALE1 \
 	SCALE(R9, Z9, Z1)
@@ -106,9 +105,9 @@ GLOBL units512<>(SB), RODATA|NOPTR, $16
 	VPBROADCASTD 36(AX)(BX*1), Z14 \
 	VPBROADCASTD 36(DX)(BX*1), Z15
 
-// Prefetching 8 blocks ahead measured best, for both formats.
+// Prefetching 32 blocks ahead into the second-level cache measured best: the first one is full of activations.
 #define FOUR_LOAD(J) \
-	PREFETCHT0 (2048+64*J)(SI) \
+	PREFETCHT1 (8192+64*J)(SI) \
 	VMOVDQU64 (64*J)(SI), Z17 \
 	VPANDD Z31, Z17, Z16 \
 	VPSHUFB Z16, Z30, Z16 \
@@ -267,24 +266,29 @@ loop:
 	VPDPBUSD.BCST (4*J)(AX)(BX*1), Z16, Z14 \
 	VPDPBUSD.BCST (4*J)(DX)(BX*1), Z16, Z15
 
-#define EIGHT_HALF(J0, J1, J2, J3, DOTS) \
-	PREFETCHT0 (4096+64*J0)(SI) \
+// While activations leave room for weights in the first-level cache, prefetching 8 blocks ahead into it measured best;
+// from 4 rows on, 16 blocks ahead into the second.
+#define FETCH_NEAR(J) PREFETCHT0 (4096+64*J)(SI)
+#define FETCH_FAR(J) PREFETCHT1 (8192+64*J)(SI)
+
+#define EIGHT_HALF(J0, J1, J2, J3, FETCH, DOTS) \
+	FETCH(J0) \
 	EIGHT_LOAD(J0) \
 	DOTS(J0) \
-	PREFETCHT0 (4096+64*J1)(SI) \
+	FETCH(J1) \
 	EIGHT_LOAD(J1) \
 	DOTS(J1) \
-	PREFETCHT0 (4096+64*J2)(SI) \
+	FETCH(J2) \
 	EIGHT_LOAD(J2) \
 	DOTS(J2) \
-	PREFETCHT0 (4096+64*J3)(SI) \
+	FETCH(J3) \
 	EIGHT_LOAD(J3) \
 	DOTS(J3)
 
-#define EIGHT_BLOCK(START, DOTS, SCALES) \
+#define EIGHT_BLOCK(START, FETCH, DOTS, SCALES) \
 	START \
-	EIGHT_HALF(0, 1, 2, 3, DOTS) \
-	EIGHT_HALF(4, 5, 6, 7, DOTS) \
+	EIGHT_HALF(0, 1, 2, 3, FETCH, DOTS) \
+	EIGHT_HALF(4, 5, 6, 7, FETCH, DOTS) \
 	VPMOVZXWD (DI), Z18 \
 	VPSLLD $16, Z18, Z18 \
 	SCALES \
@@ -300,7 +304,7 @@ TEXT ·mulInt8x1AVX512(SB), NOSPLIT, $0-40
 	EIGHT_CONSTANTS
 	ZERO4
 loop:
-	EIGHT_BLOCK(EIGHT_START1, EIGHT1, SCALE1)
+	EIGHT_BLOCK(EIGHT_START1, FETCH_NEAR, EIGHT1, SCALE1)
 	JNZ loop
 	STORE1
 	VZEROUPPER
@@ -313,7 +317,7 @@ TEXT ·mulInt8x2AVX512(SB), NOSPLIT, $0-40
 	EIGHT_CONSTANTS
 	ZERO4
 loop:
-	EIGHT_BLOCK(EIGHT_START2, EIGHT2, SCALE2)
+	EIGHT_BLOCK(EIGHT_START2, FETCH_NEAR, EIGHT2, SCALE2)
 	JNZ loop
 	STORE2
 	VZEROUPPER
@@ -326,7 +330,7 @@ TEXT ·mulInt8x3AVX512(SB), NOSPLIT, $0-40
 	EIGHT_CONSTANTS
 	ZERO4
 loop:
-	EIGHT_BLOCK(EIGHT_START3, EIGHT3, SCALE3)
+	EIGHT_BLOCK(EIGHT_START3, FETCH_NEAR, EIGHT3, SCALE3)
 	JNZ loop
 	STORE3
 	VZEROUPPER
@@ -339,7 +343,7 @@ TEXT ·mulInt8x4AVX512(SB), NOSPLIT, $0-40
 	EIGHT_CONSTANTS
 	ZERO4
 loop:
-	EIGHT_BLOCK(EIGHT_START4, EIGHT4, SCALE4)
+	EIGHT_BLOCK(EIGHT_START4, FETCH_FAR, EIGHT4, SCALE4)
 	JNZ loop
 	STORE4
 	VZEROUPPER
@@ -352,7 +356,7 @@ TEXT ·mulInt8x8AVX512(SB), NOSPLIT, $0-40
 	EIGHT_CONSTANTS
 	ZERO8
 loop:
-	EIGHT_BLOCK(EIGHT_START8, EIGHT8, SCALE8)
+	EIGHT_BLOCK(EIGHT_START8, FETCH_FAR, EIGHT8, SCALE8)
 	JNZ loop
 	STORE8
 	VZEROUPPER

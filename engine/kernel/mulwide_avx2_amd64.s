@@ -87,17 +87,15 @@ GLOBL wideOnes<>(SB), RODATA|NOPTR, $32
 	INTEGER((T+4), B) \
 	SCALE(T, P, A, B)
 
-// What of a block is scaled: float sum += float(int sum) · (weight scale · activation scale).
+// What of a block is scaled: float sum += float(int sum) · (weight scale · activation scale), the sum rounded once.
 #define SCALE(T, P, A, B) \
 	VCVTDQ2PS A, A \
 	VCVTDQ2PS B, B \
 	VBROADCASTSS 32(P)(BX*1), Y12 \
 	VMULPS Y12, Y10, Y13 \
 	VMULPS Y12, Y11, Y12 \
-	VMULPS Y13, A, A \
-	VMULPS Y12, B, B \
-	VADDPS (64*T)(DX), A, A \
-	VADDPS (64*T+32)(DX), B, B \
+	VFMADD213PS (64*T)(DX), Y13, A \
+	VFMADD213PS (64*T+32)(DX), Y12, B \
 	VMOVUPS A, (64*T)(DX) \
 	VMOVUPS B, (64*T+32)(DX)
 
@@ -197,14 +195,14 @@ TEXT ·mulInt8x4AVX2(SB), NOSPLIT, $0-40
 	MOVQ 24(AX), R11
 	VMOVDQU wideOnes<>(SB), Y15
 loop:
-	PREFETCHT0 4096(SI)
-	PREFETCHT0 4160(SI)
-	PREFETCHT0 4224(SI)
-	PREFETCHT0 4288(SI)
-	PREFETCHT0 4352(SI)
-	PREFETCHT0 4416(SI)
-	PREFETCHT0 4480(SI)
-	PREFETCHT0 4544(SI)
+	PREFETCHT1 8192(SI)
+	PREFETCHT1 8256(SI)
+	PREFETCHT1 8320(SI)
+	PREFETCHT1 8384(SI)
+	PREFETCHT1 8448(SI)
+	PREFETCHT1 8512(SI)
+	PREFETCHT1 8576(SI)
+	PREFETCHT1 8640(SI)
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
 	VPXOR Y2, Y2, Y2

@@ -175,7 +175,7 @@ type tileSums [maxTokens][TileRows]float32
 
 // mxfp4Tile multiplies a tile with the first rows of x and returns how many it took.
 func (k Kernel) mxfp4Tile(out *tileSums, scales, nibbles []byte, x [][]Block) int {
-	if k.variant >= avx2 {
+	if k.variant != generic {
 		return mulTileAssembly(k.variant, kindMXFP4, out, scales, nibbles, x)
 	}
 	mxfp4TileGeneric(&out[0], scales, nibbles, x[0])
@@ -195,7 +195,7 @@ func mxfp4TileGeneric(out *[TileRows]float32, scales, nibbles []byte, x []Block)
 				}
 			}
 			scale := e8m0(scales[i*TileRows+r]) * a.Scale
-			out[r] += float32(float32(sum) * scale)
+			out[r] = muladd(float32(sum), scale, out[r])
 		}
 	}
 	for r := range out {

@@ -60,7 +60,7 @@ var parameters = []parameter{
 	integer("threads", "N", "how many cores compute (default 0: all that the process may use)",
 		func(o *Options) *int { return &o.Threads }, 0, maxThreads),
 	choice("kernel", "instructions to compute with; also from the environment variable GPTOSS_KERNEL",
-		func(o *Options) *string { return &o.Kernel }, KernelAuto, "generic", "avx2", "avx512"),
+		func(o *Options) *string { return &o.Kernel }, KernelAuto, "generic", "avx2", "avx512", "neon", "dotprod"),
 	integer("max-queue", "N", "how many requests may wait before new ones get 429", func(o *Options) *int { return &o.MaxQueue }, 1, maxQueue),
 	integer("max-body-bytes", "N", "largest request body", func(o *Options) *int64 { return &o.MaxBodyBytes }, minBodyBytes, maxBodyBytes),
 	duration("shutdown-delay", "how long new requests are still taken after SIGTERM, until every load balancer has seen health turn unavailable",

@@ -55,7 +55,7 @@ type Options struct {
 	SwapSpace int64
 	// Threads is how many cores compute; 0 means all that the process may use.
 	Threads int
-	// Kernel names the instructions to compute with: auto, generic, avx2 or avx512.
+	// Kernel names the instructions to compute with: auto, generic, avx2, avx512, neon or dotprod.
 	Kernel string
 	// MaxQueue is how many requests may wait for their turn before new ones get 429.
 	MaxQueue int

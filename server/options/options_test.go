@@ -94,7 +94,7 @@ func TestParseErrors(t *testing.T) {
 		"a swap space too large":     {[]string{"--swap-space=17Ti"}, `--swap-space "17Ti": must be a number of bytes from 0 to 16Ti, such as 512Mi or 4Gi`},
 		"a negative swap space":      {[]string{"--swap-space=-1Gi"}, `--swap-space "-1Gi": must be a number of bytes from 0 to 16Ti, such as 512Mi or 4Gi`},
 		"prefix caching perhaps":     {[]string{"--prefix-caching=maybe"}, `--prefix-caching "maybe": must be true or false`},
-		"an unknown kernel":          {[]string{"--kernel=mmx"}, `--kernel "mmx": must be one of auto, generic, avx2, avx512`},
+		"an unknown kernel":          {[]string{"--kernel=mmx"}, `--kernel "mmx": must be one of auto, generic, avx2, avx512, neon, dotprod`},
 		"unknown flag":               {[]string{"--gpu=1"}, `flag provided but not defined: -gpu; --help lists the flags`},
 		"missing value":              {[]string{"--port"}, `flag needs an argument: -port; --help lists the flags`},
 		"positional argument":        {[]string{"serve"}, `unexpected argument "serve": every setting is a flag; --help lists them`},
@@ -176,7 +176,7 @@ func generate(r *rand.Rand) Options {
 	maybe(func() { o.PrefixCaching = !o.PrefixCaching })
 	maybe(func() { o.SwapSpace = r.Int64N(1<<10) << r.IntN(35) })
 	maybe(func() { o.Threads = r.IntN(maxThreads + 1) })
-	maybe(func() { o.Kernel = pick("auto", "generic", "avx2", "avx512") })
+	maybe(func() { o.Kernel = pick("auto", "generic", "avx2", "avx512", "neon", "dotprod") })
 	maybe(func() { o.MaxQueue = 1 + r.IntN(maxQueue) })
 	maybe(func() { o.MaxBodyBytes = minBodyBytes + r.Int64N(maxBodyBytes-minBodyBytes+1) })
 	maybe(func() { o.ShutdownDelay = time.Duration(r.Int64N(int64(maxGrace) + 1)) })
