@@ -82,6 +82,11 @@ fuzz: ## Run every fuzz target for FUZZ_TIME (30s).
 bench: ## Run the benchmarks.
 	go test -run '^$$' -bench . -benchmem ./engine/... ./server/...
 
+.PHONY: bench-engine
+bench-engine: build ## Measure the engine (MODEL, or a synthetic gpt-oss-20b), beside the programs of PEERS; see docs/performance.md.
+	go run ./hack/engine-bench --server bin/gptoss-server $(if $(MODEL),--model "$(MODEL)") $(if $(GGUF),--gguf "$(GGUF)") \
+		$(if $(PEERS),--peers "$(PEERS)") --json bin/engine-bench.json $(BENCH_FLAGS)
+
 ##@ Generate
 
 .PHONY: generate

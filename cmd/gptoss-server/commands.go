@@ -7,9 +7,11 @@ import (
 	"strings"
 
 	"github.com/gptoss/gptoss-operator/engine/demo"
+	"github.com/gptoss/gptoss-operator/server/bench"
 	"github.com/gptoss/gptoss-operator/server/inspect"
 	"github.com/gptoss/gptoss-operator/server/pack"
 	"github.com/gptoss/gptoss-operator/server/pull"
+	"github.com/gptoss/gptoss-operator/server/synth"
 	"github.com/gptoss/gptoss-operator/server/terminal"
 )
 
@@ -18,6 +20,8 @@ const commands = `Commands:
   gptoss-server [serve] [flags]        answer the OpenAI API; its flags are below
   gptoss-server pull SOURCE [flags]    download a model and verify it
   gptoss-server pack SOURCE DEST       rewrite a model into a file that is mapped and computed with as it is
+  gptoss-server synth DEST [flags]     make a model with random weights, to measure with
+  gptoss-server bench MODEL [flags]    measure how fast this machine runs a model
   gptoss-server inspect PATH [flags]   tell what a model is and how much memory it takes
 
 gptoss-server COMMAND --help tells more about a command.
@@ -36,10 +40,14 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return pull.Run(ctx, rest, getenv, stdout, stderr)
 	case "pack":
 		return pack.Run(ctx, rest, demo.Files(), getenv, stdout, stderr)
+	case "synth":
+		return synth.Run(ctx, rest, getenv, stdout, stderr)
+	case "bench":
+		return bench.Run(ctx, rest, demo.Files(), getenv, stdout, stderr)
 	case "inspect":
 		return inspect.Run(ctx, rest, demo.Files(), stdout, stderr)
 	default:
-		terminal.Say(stderr, fmt.Sprintf("gptoss-server: unknown command %.100q: the commands are serve, pull, pack and inspect\n", command))
+		terminal.Say(stderr, fmt.Sprintf("gptoss-server: unknown command %.100q: the commands are serve, pull, pack, synth, bench and inspect\n", command))
 		return 2
 	}
 }

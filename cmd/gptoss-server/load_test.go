@@ -115,6 +115,37 @@ func TestLoadLayouts(t *testing.T) {
 	}
 }
 
+// TestLoadSynthetic serves a made-up model from both formats: the same tokens, and the same answer.
+func TestLoadSynthetic(t *testing.T) {
+	conversation := harmony.Conversation{Messages: []harmony.Message{harmony.NewMessage(harmony.RoleUser, "Hello")}}
+	var answers [][]int32
+	for _, name := range []string{"x.gguf", "x.gptoss"} {
+		o := options.Default()
+		o.Model = filepath.Join(t.TempDir(), name)
+		if status := run(t.Context(), []string{"synth", "--model=gpt-oss-demo", o.Model}, environment(nil), io.Discard, io.Discard); status != 0 {
+			t.Fatalf("%s: status %d", name, status)
+		}
+		if status := run(t.Context(), []string{"inspect", o.Model}, environment(nil), io.Discard, io.Discard); status != 0 {
+			t.Errorf("inspect %s: status %d", name, status)
+		}
+		m, err := load(o, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		prompt, err := m.Encoder.Render(conversation)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answers = append(answers, append(prompt, generate(t, m, prompt)...))
+		if err := m.close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if diff := cmp.Diff(answers[0], answers[1]); diff != "" || len(answers[0]) == 0 {
+		t.Errorf("tokens (-GGUF +packed):\n%s", diff)
+	}
+}
+
 // generate takes the likeliest token a few times.
 func generate(t *testing.T, m *loaded, prompt []int32) (ids []int32) {
 	t.Helper()

@@ -26,39 +26,9 @@ func TestPackTakesEveryLayout(t *testing.T) {
 	}
 	want := inMemory(t, openFS(t, folderOf(t, config, tensors)))
 	gguf := openFS(t, fstest.MapFS{"x.gguf": &fstest.MapFile{Data: weightstest.GGUF(config, tensors)}})
-	stored := openFS(t, fstest.MapFS{"x.gguf": &fstest.MapFile{Data: weightstest.GGUF(config, tensors)}})
-	for i := range stored.Layers {
-		l := &stored.Layers[i]
-		l.GateUp = storedExperts(l.GateUp, 2)
-		l.Down = storedExperts(l.Down, 1)
-	}
-	for name, c := range map[string]*weights.Checkpoint{"original": openFS(t, original), "GGUF": gguf, "GGUF as it is stored": stored} {
+	for name, c := range map[string]*weights.Checkpoint{"original": openFS(t, original), "GGUF": gguf} {
 		t.Run(name, func(t *testing.T) { sameSections(t, want, inMemory(t, c)) })
 	}
-}
-
-// storedExperts puts experts back into the order of GGUF: 17 bytes a block, in so many matrices whose rows take turns.
-func storedExperts(e weights.Experts, turns int) weights.Experts {
-	m := e.Weight
-	out := weights.Experts{Bias: e.Bias, Other: make([]weights.Matrix, turns)}
-	for i := range out.Other {
-		out.Other[i] = weights.Matrix{Rows: m.Experts * m.Rows / turns, Cols: m.Cols, DType: model.MXFP4}
-	}
-	for r := range m.Experts * m.Rows {
-		blocks, scales := m.RowBytes(r/m.Rows, r%m.Rows)
-		to := &out.Other[r%turns].Data
-		for b, scale := range scales {
-			var half [2][16]byte
-			for j := range 32 {
-				half[j/16][j%16] = blocks[b*16+j/2] >> (4 * (j % 2)) & 15
-			}
-			*to = append(*to, scale)
-			for j := range 16 {
-				*to = append(*to, half[0][j]|half[1][j]<<4)
-			}
-		}
-	}
-	return out
 }
 
 // TestPackRequantises packs experts in floats that MXFP4 holds, here next to others that are MXFP4 already, and finds the

@@ -154,6 +154,23 @@ func accumulateAssembly(acc, weights *float32, values *uint16, factor *float32, 
 
 func (Kernel) assemblyPeak() bool { return false }
 
-func (Kernel) peak(rounds int) (operations int64) { return peakGeneric(rounds) }
+// peak runs so many rounds and returns the operations of one.
+func (k Kernel) peak(rounds int) (operations int64) {
+	switch k.variant {
+	case dotprod:
+		peakDotProd(rounds)
+		return 16 * 2 * 16 // SDOT, 16 bytes each
+	case neon:
+		peakNEON(rounds)
+		return 8 * 16 * 2 * 8 // SMULL and SMLAL, 8 bytes each
+	}
+	return peakGeneric(rounds)
+}
+
+//go:noescape
+func peakDotProd(rounds int)
+
+//go:noescape
+func peakNEON(rounds int)
 
 func readAssembly(*byte, int) uint64 { panic("kernel: reading has no assembly here") }

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 
 	"github.com/gptoss/gptoss-operator/engine/model"
+	"github.com/gptoss/gptoss-operator/engine/weights/mapping"
 )
 
 // Checkpoint is an opened model. Its tensors may lie in mapped memory: do not touch them after Close.
@@ -18,7 +19,7 @@ type Checkpoint struct {
 	Vocabulary *Vocabulary // of a GGUF file that has one; else nil, and tokenizer.json lies in Files
 
 	fsys  fs.FS
-	files []mapped
+	files []*mapping.Memory
 }
 
 // Layer is one transformer block: attention, then a mixture of experts.
@@ -46,9 +47,9 @@ type Experts struct {
 	Weight MXFP4  // [experts, out, in]
 	Bias   Matrix // [experts, out]
 
-	// Other holds the weights instead of Weight, which is then empty, where a GGUF file has some in another type than
-	// MXFP4. There are n matrices, one or two: row r of an expert is row r/n of the expert in matrix r%n, which has the
-	// rows of all experts one after the other.
+	// Other holds the weights of a GGUF file, as they lie there, instead of Weight, which is then empty. There are n
+	// matrices, one or two (gate and up): row r of an expert is row r/n of the expert in matrix r%n, which has the rows
+	// of all experts one after the other.
 	Other []Matrix
 }
 
@@ -91,7 +92,7 @@ func (c *Checkpoint) Files() fs.FS { return c.fsys }
 func (c *Checkpoint) Close() error {
 	var errs []error
 	for _, f := range c.files {
-		errs = append(errs, f.close())
+		errs = append(errs, f.Close())
 	}
 	c.files = nil
 	return errors.Join(errs...)

@@ -5,10 +5,10 @@
 // tensors were checked by name, type and shape. [Describe] reads the heads of the files only. Large tensors stay as
 // stored and are decoded row by row ([Matrix], [MXFP4]); vectors are decoded at once.
 //
-// Memory: safetensors need none beside the mapped files. GGUF keeps MXFP4 in another order and gate and up apart, so
-// its experts are rewritten when it is opened, into memory of exactly the size that they have in the file (9.5 GiB for
-// gpt-oss-20b, 56.7 GiB for gpt-oss-120b); the pages of the file that they came from can be dropped by the system. Its
-// biases of gate and up become float32 (18 MB and 106 MB). All else, experts of other types included, stays mapped.
+// Memory: tensors stay in the mapped files, whose pages the system can drop. Vectors are copied, and of a GGUF file, which
+// keeps gate and up apart, so are their biases, as float32 (18 MB for gpt-oss-20b, 106 MB for gpt-oss-120b).
+//
+// [Synthetic] makes a checkpoint of any shape with random weights, and [Checkpoint.WriteGGUF] writes any as a GGUF file.
 //
 // Files are not trusted: every size is checked against the file before anything is allocated, and an error is one
 // sentence that names file, tensor and expectation.

@@ -189,49 +189,22 @@ func (c *Checkpoint) assembleGGUF(s store) {
 			Output:        s.linear(p + "attn_output"),
 			MLPNorm:       s.vector(p + "post_attention_norm.weight"),
 			Router:        s.linear(p + "ffn_gate_inp"),
-			GateUp:        c.ggufExperts(s, p+"ffn_gate_exps", p+"ffn_up_exps"),
-			Down:          c.ggufExperts(s, p+"ffn_down_exps"),
+			GateUp:        s.ggufExperts(p+"ffn_gate_exps", p+"ffn_up_exps"),
+			Down:          s.ggufExperts(p + "ffn_down_exps"),
 		}
 	}
 }
 
-// ggufExperts joins one or two tensors of experts, whose rows take turns in the result.
-func (c *Checkpoint) ggufExperts(s store, names ...string) Experts {
-	weights, biases := make([]Matrix, len(names)), make([]Matrix, len(names))
-	packed := true
-	for i, name := range names {
-		weights[i], biases[i] = s.matrix(name+".weight"), s.matrix(name+".bias")
-		packed = packed && weights[i].DType == model.MXFP4
+// ggufExperts takes one or two tensors of experts, whose rows take turns.
+func (s store) ggufExperts(names ...string) Experts {
+	var e Experts
+	var biases []Matrix
+	for _, name := range names {
+		e.Other = append(e.Other, s.matrix(name+".weight"))
+		biases = append(biases, s.matrix(name+".bias"))
 	}
-	e := Experts{Bias: biases[0]}
-	if len(names) > 1 {
+	if e.Bias = biases[0]; len(biases) > 1 {
 		e.Bias = interleave(biases)
 	}
-	if packed {
-		e.Weight = repack(c.Config.Experts, weights)
-	} else {
-		e.Other = weights
-	}
 	return e
-}
-
-// copiedGGUF returns the bytes that ggufExperts will allocate.
-func (l *listing) copiedGGUF() int64 {
-	var total int64
-	packed := func(names ...string) (sum int64) {
-		for _, name := range names {
-			t := l.tensors.tensors[name+".weight"]
-			if t.dtype != model.MXFP4 {
-				return 0
-			}
-			sum += t.end - t.begin
-		}
-		return sum
-	}
-	for i := range l.config.Layers {
-		p := blkPrefix(i)
-		total += packed(p+"ffn_gate_exps", p+"ffn_up_exps") + packed(p+"ffn_down_exps")
-		total += 2 * int64(l.config.Experts) * int64(l.config.IntermediateSize) * 4
-	}
-	return total
 }

@@ -3,8 +3,6 @@ package weights
 import (
 	"encoding/binary"
 	"math"
-	"runtime"
-	"sync"
 
 	"github.com/gptoss/gptoss-operator/engine/model"
 )
@@ -147,50 +145,6 @@ var scaleValues = func() (v [256]float32) {
 	v[255] = float32(math.NaN())
 	return v
 }()
-
-// repack brings GGUF's experts into the form above: one tensor, or two whose rows take turns. It allocates exactly the
-// size that the tensors have in the file, all of which were checked, and works on all cores.
-func repack(experts int, from []Matrix) MXFP4 {
-	n, cols := len(from), from[0].Cols
-	rows := from[0].Rows / experts * n
-	m := MXFP4{
-		Experts: experts, Rows: rows, Cols: cols,
-		Blocks: make([]byte, experts*rows*cols/2), Scales: make([]byte, experts*rows*cols/blockValues),
-	}
-	workers := runtime.GOMAXPROCS(0)
-	var wg sync.WaitGroup
-	for w := range workers {
-		wg.Go(func() {
-			for r := experts * rows * w / workers; r < experts*rows*(w+1)/workers; r++ {
-				stride := rowBytes(model.MXFP4, cols)
-				row := from[r%n].Data[r/n*stride : (r/n+1)*stride] // rows of an expert are a multiple of n, so turns stay in step
-				blocks, scales := m.RowBytes(r/rows, r%rows)
-				for i := range scales {
-					block := (*[1 + blockBytes]byte)(row[i*(1+blockBytes):])
-					scales[i] = block[0]
-					reorder((*[blockBytes]byte)(blocks[i*blockBytes:]), (*[blockBytes]byte)(block[1:]))
-				}
-			}
-		})
-	}
-	wg.Wait()
-	return m
-}
-
-// reorder turns a block of GGUF, where byte j has elements j and j+16, into one where it has 2j and 2j+1.
-func reorder(to, from *[blockBytes]byte) {
-	const nibbles = 0x0f0f0f0f0f0f0f0f
-	a, b := binary.LittleEndian.Uint64(from[:8]), binary.LittleEndian.Uint64(from[8:])
-	binary.LittleEndian.PutUint64(to[:8], uint64(pairs(a&nibbles))|uint64(pairs(b&nibbles))<<32)
-	binary.LittleEndian.PutUint64(to[8:], uint64(pairs(a>>4&nibbles))|uint64(pairs(b>>4&nibbles))<<32)
-}
-
-// pairs packs eight nibbles, one in the low half of each byte, into four bytes.
-func pairs(v uint64) uint32 {
-	v = (v | v>>4) & 0x00ff00ff00ff00ff
-	v = (v | v>>8) & 0x0000ffff0000ffff
-	return uint32(v | v>>16)
-}
 
 // interleave makes one matrix whose rows hold the columns of the given ones in turn, in float32.
 func interleave(from []Matrix) Matrix {

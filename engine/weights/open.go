@@ -56,11 +56,11 @@ func openListing(l *listing, err error) (*Checkpoint, error) {
 			return nil, errors.Join(err, c.Close())
 		}
 		c.files = append(c.files, m)
-		if int64(len(m.data)) != file.Size {
-			err := fmt.Errorf("%s: %d bytes long, but %d a moment ago", file.Name, len(m.data), file.Size)
+		if int64(len(m.Data)) != file.Size {
+			err := fmt.Errorf("%s: %d bytes long, but %d a moment ago", file.Name, len(m.Data), file.Size)
 			return nil, errors.Join(err, c.Close())
 		}
-		l.tensors.data[file.Name] = m.data
+		l.tensors.data[file.Name] = m.Data
 	}
 	l.assemble(l, c)
 	return c, nil
@@ -165,7 +165,6 @@ type Description struct {
 	Config  model.Config
 	Files   []FileInfo
 	Tensors []TensorInfo // in the order of the files
-	Copied  int64        // bytes that opening it rewrites into memory, see the package comment
 	Problem error        // why the checkpoint could not be opened all the same, or nil
 }
 
@@ -199,9 +198,6 @@ func describe(l *listing, err error) (*Description, error) {
 		return nil, err
 	}
 	d := &Description{Layout: l.layout, Config: l.config, Files: l.files, Problem: l.check(l)}
-	if d.Problem == nil && l.layout == GGUF {
-		d.Copied = l.copiedGGUF()
-	}
 	for _, t := range l.all {
 		d.Tensors = append(d.Tensors, TensorInfo{t.name, t.dtype, t.shape, t.file, t.end - t.begin})
 	}

@@ -43,10 +43,10 @@ func TestMappedFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(m.data) != string(want) {
-		t.Errorf("mapped %q, want %q", m.data, want)
+	if string(m.Data) != string(want) {
+		t.Errorf("mapped %q, want %q", m.Data, want)
 	}
-	if err := m.close(); err != nil {
+	if err := m.Close(); err != nil {
 		t.Error(err)
 	}
 	if _, err := mapFile(dir, "b"); err == nil || !strings.Contains(err.Error(), "b: missing") {

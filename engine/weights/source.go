@@ -5,16 +5,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
+
+	"github.com/gptoss/gptoss-operator/engine/weights/mapping"
 )
 
 const maxSmallBytes = 16 << 20 // config.json and the index
-
-// mapped is the content of a file and how to let go of it.
-type mapped struct {
-	data  []byte
-	close func() error
-}
 
 // source is a folder with a checkpoint's files.
 type source struct {
@@ -31,7 +28,7 @@ func (s source) sub(name string) (source, error) {
 	return source{fsys, filepath.Join(s.dir, name)}, err
 }
 
-func (s source) load(name string) (mapped, error) {
+func (s source) load(name string) (*mapping.Memory, error) {
 	if s.dir == "" {
 		return readFile(s.fsys, name)
 	}
@@ -81,19 +78,48 @@ func readSmall(fsys fs.FS, name string) ([]byte, error) {
 }
 
 // readFile reads a whole file of any size.
-func readFile(fsys fs.FS, name string) (mapped, error) {
+func readFile(fsys fs.FS, name string) (*mapping.Memory, error) {
 	info, err := fs.Stat(fsys, name)
 	if err != nil {
-		return mapped{}, describeOpen(name, err)
+		return nil, describeOpen(name, err)
 	}
 	if !info.Mode().IsRegular() {
-		return mapped{}, fmt.Errorf("%s: is not a regular file", name)
+		return nil, fmt.Errorf("%s: is not a regular file", name)
 	}
 	data, err := fs.ReadFile(fsys, name)
 	if err != nil {
-		return mapped{}, describeOpen(name, err)
+		return nil, describeOpen(name, err)
 	}
-	return mapped{data, func() error { return nil }}, nil
+	return &mapping.Memory{Data: data}, nil
+}
+
+// mapFile maps a file where the system can.
+func mapFile(dir, name string) (*mapping.Memory, error) {
+	path := filepath.Join(dir, name)
+	info, err := os.Stat(path) // before Open, which would wait for the writer of a named pipe
+	if err != nil {
+		return nil, describeOpen(name, err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: is not a regular file", name)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, describeOpen(name, err)
+	}
+	defer f.Close() // the memory outlives the descriptor
+	if info, err = f.Stat(); err != nil {
+		return nil, describeOpen(name, err)
+	}
+	size := info.Size()
+	if int64(int(size)) != size {
+		return nil, fmt.Errorf("%s: %d bytes long, more than this processor can address", name, size)
+	}
+	m, err := mapping.Open(f, int(size))
+	if err != nil {
+		return nil, describeOpen(name, err)
+	}
+	return m, nil
 }
 
 // describeOpen shortens a path error to one clause that starts with the file's name.

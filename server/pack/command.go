@@ -64,9 +64,9 @@ func Run(ctx context.Context, args []string, demo fs.FS, getenv func(string) str
 		fmt.Fprintf(stderr, "gptoss-server pack: %v; see --help\n", err)
 		return 2
 	}
-	m := &meter{out: stderr, now: time.Now, live: terminal.Live(stderr, getenv("TERM")), quiet: c.quiet}
+	m := &terminal.Meter{Out: stderr, Now: time.Now, Live: terminal.Live(stderr, getenv("TERM")), Quiet: c.quiet}
 	summary, err := c.run(ctx, demo, m)
-	m.clear()
+	m.Clear()
 	if err != nil {
 		fmt.Fprintf(stderr, "gptoss-server pack: %s\n", sentence(err))
 		return 1

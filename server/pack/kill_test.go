@@ -13,6 +13,7 @@ import (
 
 	"github.com/gptoss/gptoss-operator/engine/weights"
 	"github.com/gptoss/gptoss-operator/engine/weights/packed"
+	"github.com/gptoss/gptoss-operator/server/terminal"
 )
 
 // The variables that make the test program what TestKill kills.
@@ -41,7 +42,7 @@ func TestChild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &meter{out: lockstep{}, now: everLater(), live: true}
+	m := &terminal.Meter{Out: lockstep{}, Now: everLater(), Live: true}
 	if err := write(t.Context(), c, "", os.Getenv(destVariable), m); err != nil {
 		t.Fatal(err)
 	}

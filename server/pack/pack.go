@@ -19,15 +19,15 @@ import (
 var errInterrupted = errors.New("interrupted; nothing is left of it")
 
 // run does what the command line says and returns what there is to tell about it.
-func (c command) run(ctx context.Context, demo fs.FS, m *meter) (summary string, err error) {
+func (c command) run(ctx context.Context, demo fs.FS, m *terminal.Meter) (summary string, err error) {
 	if c.verify {
 		return verify(ctx, c.dest, m)
 	}
 	if err := checkDest(c.dest, c.force); err != nil {
 		return "", err
 	}
-	begun := m.now()
-	m.say("opening " + c.source)
+	begun := m.Now()
+	m.Say("opening " + c.source)
 	checkpoint, err := open(c.source, demo)
 	if err != nil {
 		return "", fmt.Errorf("cannot pack %s: %w", c.source, err)
@@ -42,7 +42,7 @@ func (c command) run(ctx context.Context, demo fs.FS, m *meter) (summary string,
 		return "", err
 	}
 	summary = fmt.Sprintf("%s is complete: %s in %s, %s\n%sServe it with: gptoss-server --model=%s\n",
-		c.dest, terminal.Bytes(f.Size()), m.now().Sub(begun).Round(time.Second), f.Digest(), note, c.dest)
+		c.dest, terminal.Bytes(f.Size()), m.Now().Sub(begun).Round(time.Second), f.Digest(), note, c.dest)
 	return summary, f.Close()
 }
 
@@ -85,7 +85,7 @@ func checkDest(dest string, force bool) error {
 }
 
 // write makes the file. It ends early when ctx ends, and leaves nothing after any error.
-func write(ctx context.Context, c *weights.Checkpoint, source, dest string, m *meter) error {
+func write(ctx context.Context, c *weights.Checkpoint, source, dest string, m *terminal.Meter) error {
 	w, err := packed.Create(dest)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s: the folder %s does not exist", dest, filepath.Dir(dest))
@@ -94,7 +94,7 @@ func write(ctx context.Context, c *weights.Checkpoint, source, dest string, m *m
 		return err
 	}
 	defer context.AfterFunc(ctx, func() { _ = w.Abort() })() // an error of it comes up again below
-	err = cpu.Pack(w, c, m.progress)
+	err = cpu.Pack(w, c, m.Progress)
 	if err != nil && ctx.Err() == nil {
 		err = fmt.Errorf("cannot pack %s: %w", source, err)
 	}
@@ -102,7 +102,7 @@ func write(ctx context.Context, c *weights.Checkpoint, source, dest string, m *m
 		err = ctx.Err()
 	}
 	if err == nil {
-		m.say("waiting until it is on the disk")
+		m.Say("waiting until it is on the disk")
 		err = w.Commit()
 	}
 	aborted := w.Abort() // nothing after a commit
@@ -124,7 +124,7 @@ func wordless(c *weights.Checkpoint) string {
 }
 
 // verify reads a file whole.
-func verify(ctx context.Context, path string, m *meter) (summary string, err error) {
+func verify(ctx context.Context, path string, m *terminal.Meter) (summary string, err error) {
 	f, err := packed.Open(path)
 	if err != nil {
 		return "", err
@@ -142,7 +142,7 @@ func verify(ctx context.Context, path string, m *meter) (summary string, err err
 			return "", fmt.Errorf("%s: %w", path, err)
 		}
 		done += s.Length
-		m.progress(done, f.Size())
+		m.Progress(done, f.Size())
 	}
 	return fmt.Sprintf("%s is whole: %s, %s\n", path, terminal.Bytes(f.Size()), f.Digest()), nil
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -20,7 +19,6 @@ import (
 	"github.com/gptoss/gptoss-operator/engine/model"
 	"github.com/gptoss/gptoss-operator/engine/weights/packed"
 	"github.com/gptoss/gptoss-operator/engine/weights/weightstest"
-	"github.com/gptoss/gptoss-operator/server/terminal"
 )
 
 func small() model.Config {
@@ -240,44 +238,6 @@ func TestUsageNamesEveryFlag(t *testing.T) {
 	}
 	if flags != 4 {
 		t.Errorf("the usage text names %d flags, want 4", flags)
-	}
-}
-
-// TestMeter lets bytes come at a known pace, once for a terminal and once for a log.
-func TestMeter(t *testing.T) {
-	steps := []struct {
-		after time.Duration
-		done  int64
-	}{{0, 100}, {100 * time.Millisecond, 200}, {150 * time.Millisecond, 300}, {5 * time.Second, 10_300}, {10 * time.Second, 60_300}, {6 * time.Second, 100_000}}
-	tests := map[string]struct {
-		live, quiet bool
-		want        string
-	}{
-		"terminal": {true, false, "\ropening x\x1b[K" +
-			"\r300 B of 100.0 kB, 0 %, 800 B/s, 2m5s left\x1b[K\r10.3 kB of 100.0 kB, 10 %, 1.9 kB/s, 47s left\x1b[K" +
-			"\r60.3 kB of 100.0 kB, 60 %, 4.0 kB/s, 10s left\x1b[K\r100.0 kB of 100.0 kB, 100 %, 5.6 kB/s, 0s left\x1b[K\r\x1b[K"},
-		"log": {false, false, "opening x\n10.3 kB of 100.0 kB, 10 %, 1.9 kB/s, 47s left\n" +
-			"60.3 kB of 100.0 kB, 60 %, 3.9 kB/s, 11s left\n100.0 kB of 100.0 kB, 100 %, 5.6 kB/s, 0s left\n"},
-		"quiet": {true, true, ""},
-	}
-	for name, tc := range tests {
-		t.Run(name, func(t *testing.T) {
-			var out bytes.Buffer
-			now := time.Unix(0, 0)
-			m := &meter{out: &out, now: func() time.Time { return now }, live: tc.live, quiet: tc.quiet}
-			m.say("opening x")
-			for _, s := range steps {
-				now = now.Add(s.after)
-				m.progress(s.done, 100_000)
-			}
-			m.clear()
-			if diff := cmp.Diff(tc.want, out.String()); diff != "" {
-				t.Errorf("output (-want +got):\n%s", diff)
-			}
-		})
-	}
-	if terminal.Live(io.Discard, "") {
-		t.Error("nothing is a terminal")
 	}
 }
 

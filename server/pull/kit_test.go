@@ -131,7 +131,10 @@ func (h *hub) serveCDN(w http.ResponseWriter, r *http.Request) {
 
 func (h *hub) send(w http.ResponseWriter, r *http.Request, name string) {
 	counted := &counter{ResponseWriter: w, hub: h, name: name}
-	if h.misbehave != nil && h.misbehave(counted, r, name) {
+	h.mu.Lock()
+	misbehave := h.misbehave
+	h.mu.Unlock()
+	if misbehave != nil && misbehave(counted, r, name) {
 		return
 	}
 	b, ok := h.files[name]

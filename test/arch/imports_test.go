@@ -17,7 +17,8 @@ var allowed = map[string][]string{
 	"cmd/gptoss-operator": {"api/v1alpha1", "controllers"},
 	"cmd/gptoss-server": {
 		"engine", "engine/cpu", "engine/demo", "engine/harmony", "engine/model", "engine/tokenizer", "engine/tokenizer/o200k", "engine/weights",
-		"engine/weights/packed", "server", "server/inspect", "server/options", "server/pack", "server/pull", "server/terminal",
+		"engine/weights/packed", "server", "server/bench", "server/inspect", "server/options", "server/pack", "server/pull", "server/synth",
+		"server/terminal",
 	},
 	"controllers":           {"api/v1alpha1", "controllers/resources"},
 	"controllers/resources": {"api/v1alpha1", "engine/model", "server/options"},
@@ -34,21 +35,29 @@ var allowed = map[string][]string{
 	"engine/sched":               {},
 	"engine/tokenizer":           {},
 	"engine/tokenizer/o200k":     {"engine/tokenizer"},
-	"engine/weights":             {"engine/model", "engine/weights/gguf", "engine/weights/safetensors"},
+	"engine/weights":             {"engine/model", "engine/weights/gguf", "engine/weights/mapping", "engine/weights/safetensors"},
 	"engine/weights/gguf":        {},
-	"engine/weights/packed":      {},
+	"engine/weights/mapping":     {},
+	"engine/weights/packed":      {"engine/weights/mapping", "engine/weights/part"},
+	"engine/weights/part":        {},
 	"engine/weights/safetensors": {},
-	"engine/weights/weightstest": {"engine/model"}, // writes checkpoints for tests
+	"engine/weights/weightstest": {"engine/model", "engine/weights/gguf"}, // writes checkpoints for tests
 	"server":                     {"engine", "engine/harmony", "engine/model", "engine/sample", "engine/tokenizer", "server/openai", "server/options"},
-	"server/inspect":             {"engine/cpu", "engine/model", "engine/weights", "engine/weights/packed"},
-	"server/openai":              {},
-	"server/options":             {},
-	"server/pack":                {"engine/cpu", "engine/model", "engine/weights", "engine/weights/packed", "server/terminal"},
-	"server/pull":                {"server/terminal"},
-	"server/terminal":            {},
-	"test/arch":                  {},
-	"test/e2e":                   {},
-	"test/manifests":             {},
+	"server/bench": {
+		"engine", "engine/cpu", "engine/kernel", "engine/model", "engine/weights", "engine/weights/packed", "server/terminal",
+	},
+	"server/inspect": {"engine/cpu", "engine/model", "engine/weights", "engine/weights/packed"},
+	"server/openai":  {},
+	"server/options": {},
+	"server/pack":    {"engine/cpu", "engine/model", "engine/weights", "engine/weights/packed", "server/terminal"},
+	"server/pull":    {"server/terminal"},
+	"server/synth": {
+		"engine/cpu", "engine/model", "engine/tokenizer/o200k", "engine/weights", "engine/weights/packed", "engine/weights/part", "server/terminal",
+	},
+	"server/terminal": {},
+	"test/arch":       {},
+	"test/e2e":        {},
+	"test/manifests":  {},
 }
 
 // list runs `go list` in the root module and returns its lines.

@@ -10,9 +10,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/gptoss/gptoss-operator/engine/model"
-	"github.com/gptoss/gptoss-operator/engine/weights/weightstest"
 )
 
 const keepAll = 1 << 20
@@ -41,21 +38,22 @@ func build(fields ...any) []byte {
 
 // sample has every type of value, and two tensors.
 func sample() []byte {
-	return weightstest.WriteGGUF([]weightstest.Pair{
-		{Key: "text", Value: "gpt-oss"},
-		{Key: "u16", Value: uint16(9)},
-		{Key: "u32", Value: uint32(7)},
-		{Key: "u64", Value: uint64(1 << 40)},
-		{Key: "i32", Value: int32(-3)},
-		{Key: "f32", Value: float32(1e-5)},
-		{Key: "yes", Value: true},
-		{Key: "texts", Value: []string{"a", "", "ccc"}},
-		{Key: "ints", Value: []int32{1, -2}},
-		{Key: "flags", Value: []bool{true, false}},
-	}, []weightstest.Tensor{
-		{Name: "a", DType: model.F32, Shape: []int{2, 3}, Data: make([]byte, 24)},
-		{Name: "b", DType: model.MXFP4, Shape: []int{2, 3, 64}, Data: make([]byte, 204)},
-	})
+	head, err := Head([]Pair{
+		{"text", "gpt-oss"},
+		{"u16", uint16(9)},
+		{"u32", uint32(7)},
+		{"u64", uint64(1 << 40)},
+		{"i32", int32(-3)},
+		{"f32", float32(1e-5)},
+		{"yes", true},
+		{"texts", []string{"a", "", "ccc"}},
+		{"ints", []int32{1, -2}},
+		{"flags", []bool{true, false}},
+	}, []Tensor{{Name: "a", Type: F32, Shape: []int64{2, 3}}, {Name: "b", Type: MXFP4, Shape: []int64{2, 3, 64}}})
+	if err != nil {
+		panic(err)
+	}
+	return append(head, make([]byte, 32+224)...)
 }
 
 func TestRead(t *testing.T) {

@@ -8,21 +8,15 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"unsafe"
+
+	"github.com/gptoss/gptoss-operator/engine/weights/mapping"
 )
 
 // File is an open file. What it gives out are views of one memory: do not touch them after Close.
 type File struct {
 	index
 	names  map[string]int // of sections
-	memory region
-}
-
-// region is the content of a file and how to let go of it.
-type region struct {
-	data   []byte
-	mapped bool
-	close  func() error
+	memory *mapping.Memory
 }
 
 // Open maps a file read-only, or reads it where the system cannot map it. It looks at head, directory, tail and the
@@ -30,14 +24,24 @@ type region struct {
 // Errors are one sentence with the path, and wrap [ErrForeign], [ErrIncomplete] or [ErrDamaged] where that is the matter.
 // A mapped file must not be cut short while it is open: the system would end the process.
 func Open(path string) (*File, error) {
-	f, err := open(path)
+	return open(path, mapping.Open)
+}
+
+// OpenCopy is Open with the file read into memory of this process alone, as [mapping.Copy] does it: faster to compute with
+// on some machines. progress may be nil.
+func OpenCopy(path string, progress func(done, total int64)) (*File, error) {
+	return open(path, func(file *os.File, size int) (*mapping.Memory, error) { return mapping.Copy(file, size, progress) })
+}
+
+func open(path string, load func(file *os.File, size int) (*mapping.Memory, error)) (*File, error) {
+	f, err := openWith(path, load)
 	if err != nil {
 		return nil, fmt.Errorf("packed: %s: %w", path, reason(err))
 	}
 	return f, nil
 }
 
-func open(path string) (*File, error) {
+func openWith(path string, load func(file *os.File, size int) (*mapping.Memory, error)) (*File, error) {
 	file, size, err := openRegular(path)
 	if err != nil {
 		return nil, err
@@ -54,7 +58,9 @@ func open(path string) (*File, error) {
 	for i, s := range x.sections {
 		f.names[s.Name] = i
 	}
-	f.memory, err = mapFile(file, int(size))
+	if f.memory, err = load(file, int(size)); errors.Is(err, io.ErrUnexpectedEOF) {
+		err = fmt.Errorf("%w: it was cut short a moment ago", ErrIncomplete)
+	}
 	return f, err
 }
 
@@ -89,15 +95,6 @@ func openRegular(path string) (*os.File, int64, error) {
 	return file, info.Size(), nil
 }
 
-// readWhole reads a file into memory that begins at a multiple of 64 bytes, as the kernels like it.
-func readWhole(file io.ReaderAt, size int) (region, error) {
-	const line = 64
-	data := make([]byte, size+line)
-	skip := -int(uintptr(unsafe.Pointer(unsafe.SliceData(data)))) & (line - 1)
-	data = data[skip : skip+size : skip+size]
-	return region{data: data, close: func() error { return nil }}, readAt(file, data, 0)
-}
-
 // reason takes the operation and the path off an error that is about to name the file itself.
 func reason(err error) error {
 	if path, ok := errors.AsType[*fs.PathError](err); ok {
@@ -107,10 +104,10 @@ func reason(err error) error {
 }
 
 // Close releases the memory. It is safe to call twice, not while somebody reads.
-func (f *File) Close() error { return f.memory.close() }
+func (f *File) Close() error { return f.memory.Close() }
 
 // Mapped reports whether the file is mapped rather than read: then all processes of the machine share one copy.
-func (f *File) Mapped() bool { return f.memory.mapped }
+func (f *File) Mapped() bool { return f.memory.Mapped }
 
 // Size returns the length of the file in bytes.
 func (f *File) Size() int64 { return f.size() }
@@ -128,7 +125,7 @@ func (f *File) Section(name string) ([]byte, bool) {
 		return nil, false
 	}
 	s := f.sections[i]
-	return f.memory.data[s.Offset : s.Offset+s.Length : s.Offset+s.Length], true
+	return f.memory.Data[s.Offset : s.Offset+s.Length : s.Offset+s.Length], true
 }
 
 // Checked reads a section whole, with the zeros after it, and returns it if that is what was written. An error wraps
@@ -142,7 +139,7 @@ func (f *File) Checked(name string) ([]byte, error) {
 	if sha256.Sum256(data) != s.SHA256 {
 		return nil, fmt.Errorf("packed: section %q: %w: its %d bytes do not have the SHA-256 in the directory", name, ErrDamaged, s.Length)
 	}
-	return data, allZero(f.memory.data[s.Offset+s.Length : s.end()])
+	return data, allZero(f.memory.Data[s.Offset+s.Length : s.end()])
 }
 
 // Verify reads the whole file and returns an error that wraps [ErrDamaged] unless every byte is as it was written.
@@ -152,7 +149,7 @@ func (f *File) Verify() error {
 			return err
 		}
 	}
-	return allZero(f.memory.data[headBytes:Align])
+	return allZero(f.memory.Data[headBytes:Align])
 }
 
 // allZero checks what lies between the parts of a file.

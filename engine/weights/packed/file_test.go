@@ -12,7 +12,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -21,7 +20,7 @@ func TestRoundTrip(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "model")
 	create(t, path, parts())
 	f := openFile(t, path)
-	var got []part
+	var got []piece
 	for _, s := range f.Sections() {
 		view, ok := f.Section(s.Name)
 		checked, err := f.Checked(s.Name)
@@ -32,9 +31,9 @@ func TestRoundTrip(t *testing.T) {
 		if s.Offset%Align != 0 || s.Offset < Align {
 			t.Errorf("section %s begins at byte %d", s.Name, s.Offset)
 		}
-		got = append(got, part{s.Name, string(view)})
+		got = append(got, piece{s.Name, string(view)})
 	}
-	if diff := cmp.Diff(parts(), got, cmp.AllowUnexported(part{})); diff != "" {
+	if diff := cmp.Diff(parts(), got, cmp.AllowUnexported(piece{})); diff != "" {
 		t.Errorf("sections (-want +got):\n%s", diff)
 	}
 	if err := f.Verify(); err != nil {
@@ -65,7 +64,7 @@ func TestDigest(t *testing.T) {
 	renamed, changed := parts(), parts()
 	renamed[1].name, changed[0].content = "other", `{"model_type":"y"}`
 	digests := map[string]string{}
-	for name, p := range map[string][]part{"a": parts(), "b": parts(), "renamed": renamed, "changed": changed, "none": nil} {
+	for name, p := range map[string][]piece{"a": parts(), "b": parts(), "renamed": renamed, "changed": changed, "none": nil} {
 		path := filepath.Join(dir, name)
 		create(t, path, p)
 		f := openFile(t, path)
@@ -210,21 +209,6 @@ func TestOpenRefusesWhatIsNoFile(t *testing.T) {
 		if Is(path) {
 			t.Errorf("%s is recognised", path)
 		}
-	}
-}
-
-// TestReadWhole is what systems without mmap do.
-func TestReadWhole(t *testing.T) {
-	want := []byte("sixteen bytes or more")
-	r, err := readWhole(bytes.NewReader(want), len(want))
-	if err != nil || !bytes.Equal(r.data, want) || r.mapped || uintptr(unsafe.Pointer(&r.data[0]))%64 != 0 {
-		t.Errorf("%+v, %v", r, err)
-	}
-	if err := r.close(); err != nil {
-		t.Error(err)
-	}
-	if _, err := readWhole(bytes.NewReader(want), len(want)+1); !errors.Is(err, ErrIncomplete) {
-		t.Errorf("error %v, want %v", err, ErrIncomplete)
 	}
 }
 

@@ -7,12 +7,12 @@ import (
 	"testing"
 )
 
-// part is a section with its content.
-type part struct{ name, content string }
+// piece is a section with its content.
+type piece struct{ name, content string }
 
 // parts are sections of all kinds of length: none, a few bytes, exactly up to the next place, and beyond it.
-func parts() []part {
-	return []part{
+func parts() []piece {
+	return []piece{
 		{"config.json", `{"model_type":"x"}`},
 		{"nothing", ""},
 		{"full", string(bytes.Repeat([]byte{7}, Align))},
@@ -21,22 +21,22 @@ func parts() []part {
 }
 
 // write fills the sections of w, each in two pieces.
-func write(t testing.TB, w *Writer, parts []part) {
+func write(t testing.TB, w *Writer, parts []piece) {
 	t.Helper()
 	for _, p := range parts {
 		if err := w.Section(p.name, int64(len(p.content))); err != nil {
 			t.Fatal(err)
 		}
-		for _, piece := range []string{p.content[:len(p.content)/3], p.content[len(p.content)/3:]} {
-			if n, err := w.Write([]byte(piece)); n != len(piece) || err != nil {
-				t.Fatalf("wrote %d of %d bytes: %v", n, len(piece), err)
+		for _, text := range []string{p.content[:len(p.content)/3], p.content[len(p.content)/3:]} {
+			if n, err := w.Write([]byte(text)); n != len(text) || err != nil {
+				t.Fatalf("wrote %d of %d bytes: %v", n, len(text), err)
 			}
 		}
 	}
 }
 
 // create makes a file of the sections.
-func create(t testing.TB, path string, parts []part) {
+func create(t testing.TB, path string, parts []piece) {
 	t.Helper()
 	w, err := Create(path)
 	if err != nil {
@@ -49,7 +49,7 @@ func create(t testing.TB, path string, parts []part) {
 }
 
 // image returns the bytes of a file of the sections.
-func image(t testing.TB, parts []part) []byte {
+func image(t testing.TB, parts []piece) []byte {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "x")
 	create(t, path, parts)

@@ -5,14 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"sync"
-)
 
-// partSuffix is what a file is called until it is whole.
-const partSuffix = ".gptoss-part"
+	"github.com/gptoss/gptoss-operator/engine/weights/part"
+)
 
 // errEnded is the answer to whoever goes on after Commit or Abort.
 var errEnded = errors.New("packed: the file was committed or aborted")
@@ -23,7 +19,7 @@ type Writer struct {
 	path string
 
 	mu       sync.Mutex
-	file     *os.File // nil once committed or aborted
+	file     *part.File // nil once committed or aborted
 	sections []Section
 	names    map[string]bool
 	hash     hash.Hash
@@ -33,46 +29,11 @@ type Writer struct {
 // Create begins a file. Until Commit it is NAME.gptoss-part in the same folder, which nobody else can write to at the same
 // time; one left behind by a process that was killed is taken over. What lies at path stays until Commit replaces it.
 func Create(path string) (*Writer, error) {
-	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("packed: %s: is there already and is not a regular file", path)
-	}
-	part := path + partSuffix
-	for range 10 { // whoever held the lock before may have renamed or removed the file: then another name is free
-		file, err := takePart(part)
-		if err != nil {
-			return nil, fmt.Errorf("packed: %s: %w", part, reason(err))
-		}
-		if file == nil {
-			continue
-		}
-		if err := file.Truncate(0); err != nil {
-			return nil, errors.Join(fmt.Errorf("packed: %s: %w", part, reason(err)), file.Close())
-		}
-		return &Writer{path: path, file: file, names: map[string]bool{}, hash: sha256.New()}, nil
-	}
-	return nil, fmt.Errorf("packed: %s: others keep writing to it", part)
-}
-
-// takePart opens and locks the file, or returns nil if it lost its name meanwhile.
-func takePart(part string) (*os.File, error) {
-	if info, err := os.Lstat(part); err == nil && !info.Mode().IsRegular() {
-		return nil, errors.New("is there already and is not a regular file")
-	}
-	file, err := os.OpenFile(part, os.O_CREATE|os.O_RDWR, 0o644)
+	file, err := part.Create(path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("packed: %w", err)
 	}
-	if !lockFile(file) {
-		return nil, errors.Join(errors.New("another process is writing to it"), file.Close())
-	}
-	ours, err := file.Stat()
-	if err != nil {
-		return nil, errors.Join(err, file.Close())
-	}
-	if now, err := os.Lstat(part); err != nil || !os.SameFile(ours, now) {
-		return nil, file.Close()
-	}
-	return file, nil
+	return &Writer{path: path, file: file, names: map[string]bool{}, hash: sha256.New()}, nil
 }
 
 // Reserve returns an error if the file system has no room for so many bytes. Where it does not say, there is room.
@@ -82,8 +43,8 @@ func (w *Writer) Reserve(bytes int64) error {
 	if w.file == nil {
 		return errEnded
 	}
-	if free, ok := freeBytes(w.file); ok && free < bytes {
-		return fmt.Errorf("packed: %s: no room: needs %d bytes, and %d are free", filepath.Dir(w.path), bytes, free)
+	if err := w.file.Reserve(bytes); err != nil {
+		return fmt.Errorf("packed: %w", err)
 	}
 	return nil
 }
@@ -174,17 +135,11 @@ func (w *Writer) Commit() error {
 		_, err = w.file.WriteAt(head, 0)
 	}
 	if err == nil {
-		err = w.file.Sync()
+		err = w.file.Commit()
 	}
 	if err == nil {
-		err = os.Rename(w.file.Name(), w.path)
+		w.file = nil
 	}
-	if err != nil {
-		return w.failed(err)
-	}
-	// Closing gives up the lock, so it comes after the rename.
-	err = errors.Join(syncFolder(filepath.Dir(w.path)), w.file.Close())
-	w.file = nil
 	return w.failed(err)
 }
 
@@ -195,11 +150,7 @@ func (w *Writer) Abort() error {
 	if w.file == nil {
 		return nil
 	}
-	err := os.Remove(w.file.Name())
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
-	err = errors.Join(err, w.file.Close())
+	err := w.file.Abort()
 	w.file = nil
 	return w.failed(err)
 }

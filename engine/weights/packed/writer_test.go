@@ -88,11 +88,11 @@ func TestCreate(t *testing.T) {
 		"nothing there": {func(string) error { return nil }, "", []string{"x"}},
 		"a file there":  {func(path string) error { return os.WriteFile(path, []byte("old"), 0o600) }, "", []string{"x"}},
 		"a part there": {func(path string) error {
-			return os.WriteFile(path+partSuffix, []byte(magic+strings.Repeat("y", 9*Align)), 0o600)
+			return os.WriteFile(path+".gptoss-part", []byte(magic+strings.Repeat("y", 9*Align)), 0o600)
 		}, "", []string{"x"}},
 		"a folder there": {func(path string) error { return os.Mkdir(path, 0o700) }, "x: is there already and is not a regular file", []string{"x"}},
 		"a link there":   {func(path string) error { return os.Symlink("/dev/null", path) }, "x: is there already and is not a regular file", []string{"x"}},
-		"a linked part":  {func(path string) error { return os.Symlink("elsewhere", path+partSuffix) }, "x.gptoss-part: is there already and is not a regular file", []string{"x.gptoss-part"}},
+		"a linked part":  {func(path string) error { return os.Symlink("elsewhere", path+".gptoss-part") }, "x.gptoss-part: is there already and is not a regular file", []string{"x.gptoss-part"}},
 		"a folder gone":  {func(path string) error { return os.Remove(filepath.Dir(path)) }, "x.gptoss-part: no such file or directory", nil},
 	}
 	for name, tc := range tests {
@@ -161,7 +161,7 @@ func TestChild(t *testing.T) {
 		t.Skip("only as a child of TestKill")
 	}
 	for i := range 10_000 {
-		create(t, path, append(parts(), part{"number", strconv.Itoa(i)}))
+		create(t, path, append(parts(), piece{"number", strconv.Itoa(i)}))
 		fmt.Printf("written %d\n", i)
 	}
 }
@@ -184,7 +184,7 @@ func TestKill(t *testing.T) {
 		}
 	}
 	create(t, path, nil)
-	if _, err := os.Stat(path + partSuffix); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(path + ".gptoss-part"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the part is still there: %v", err)
 	}
 }

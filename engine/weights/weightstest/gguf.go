@@ -1,122 +1,57 @@
 package weightstest
 
 import (
-	"encoding/binary"
 	"fmt"
-	"math"
 	"strings"
 
 	"github.com/gptoss/gptoss-operator/engine/model"
+	"github.com/gptoss/gptoss-operator/engine/weights/gguf"
 )
 
-// Pair is a key of GGUF metadata with its value: uint32, uint64, int32, float32, bool, string, []string, []int32, []bool.
-type Pair struct {
-	Key   string
-	Value any
-}
+// Pair is a key of GGUF metadata with its value.
+type Pair = gguf.Pair
 
 // WriteGGUF writes a GGUF file of version 3 with the default alignment. Shapes have the slowest dimension first.
 func WriteGGUF(metadata []Pair, tensors []Tensor) []byte {
-	file, _ := ggufHead(metadata, tensors)
-	for _, t := range tensors {
-		file = pad(append(file, t.Data...))
+	file, places, _ := ggufHead(metadata, tensors)
+	for i, t := range tensors {
+		file = append(file, make([]byte, places[i].Offset-int64(len(file)))...)
+		file = append(file, t.Data...)
+	}
+	for len(file)%32 != 0 {
+		file = append(file, 0)
 	}
 	return file
 }
 
 // SparseGGUF writes a file whose tensors are holes: it looks as large as it says and takes no space.
 func SparseGGUF(path string, metadata []Pair, tensors []Tensor) error {
-	head, size := ggufHead(metadata, tensors)
+	head, _, size := ggufHead(metadata, tensors)
 	return writeSparse(path, head, size)
 }
 
-func ggufHead(metadata []Pair, tensors []Tensor) (head []byte, size int64) {
-	head = append([]byte("GGUF"), 3, 0, 0, 0)
-	head = binary.LittleEndian.AppendUint64(head, uint64(len(tensors)))
-	head = binary.LittleEndian.AppendUint64(head, uint64(len(metadata)))
-	for _, p := range metadata {
-		head = appendValue(appendText(head, p.Key), p.Value, true)
-	}
+// ggufHead returns the head of a file, where its tensors belong and how many bytes they take in all.
+func ggufHead(metadata []Pair, tensors []Tensor) (head []byte, places []gguf.Tensor, size int64) {
 	for _, t := range tensors {
-		head = appendText(head, t.Name)
-		head = binary.LittleEndian.AppendUint32(head, uint32(len(t.Shape)))
-		for i := range t.Shape {
-			head = binary.LittleEndian.AppendUint64(head, uint64(t.Shape[len(t.Shape)-1-i]))
-		}
-		head = binary.LittleEndian.AppendUint32(head, typeCodes[t.DType])
-		head = binary.LittleEndian.AppendUint64(head, uint64(size))
-		n := t.size()
+		place := gguf.Tensor{Name: t.Name, Type: typeCodes[t.DType], Size: t.size()}
 		if t.Data != nil {
-			n = int64(len(t.Data))
+			place.Size = int64(len(t.Data))
 		}
-		size += (n + 31) / 32 * 32
-	}
-	return pad(head), size
-}
-
-var typeCodes = map[model.DType]uint32{model.F32: 0, model.F16: 1, model.Q8_0: 8, model.BF16: 30, model.MXFP4: 39, "Q4_K": 12}
-
-func pad(b []byte) []byte {
-	for len(b)%32 != 0 {
-		b = append(b, 0)
-	}
-	return b
-}
-
-func appendText(b []byte, s string) []byte {
-	return append(binary.LittleEndian.AppendUint64(b, uint64(len(s))), s...)
-}
-
-// appendValue appends a value, after the number of its type if typed.
-func appendValue(b []byte, v any, typed bool) []byte {
-	kind := func(n uint32) {
-		if typed {
-			b = binary.LittleEndian.AppendUint32(b, n)
+		for _, n := range t.Shape {
+			place.Shape = append(place.Shape, int64(n))
 		}
+		places = append(places, place)
+		size += (place.Size + 31) / 32 * 32
 	}
-	switch v := v.(type) {
-	case uint16:
-		kind(2)
-		return binary.LittleEndian.AppendUint16(b, v)
-	case uint32:
-		kind(4)
-		return binary.LittleEndian.AppendUint32(b, v)
-	case int32:
-		kind(5)
-		return binary.LittleEndian.AppendUint32(b, uint32(v))
-	case float32:
-		kind(6)
-		return binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
-	case bool:
-		kind(7)
-		if v {
-			return append(b, 1)
-		}
-		return append(b, 0)
-	case string:
-		kind(8)
-		return appendText(b, v)
-	case uint64:
-		kind(10)
-		return binary.LittleEndian.AppendUint64(b, v)
-	case []string:
-		return appendArray(b, 8, v)
-	case []int32:
-		return appendArray(b, 5, v)
-	case []bool:
-		return appendArray(b, 7, v)
+	head, err := gguf.Head(metadata, places)
+	if err != nil {
+		panic("weightstest: " + err.Error())
 	}
-	panic(fmt.Sprintf("weightstest: a value of type %T", v))
+	return head, places, size
 }
 
-func appendArray[T any](b []byte, code uint32, values []T) []byte {
-	b = binary.LittleEndian.AppendUint32(b, 9)
-	b = binary.LittleEndian.AppendUint32(b, code)
-	b = binary.LittleEndian.AppendUint64(b, uint64(len(values)))
-	for _, v := range values {
-		b = appendValue(b, v, false)
-	}
-	return b
+var typeCodes = map[model.DType]gguf.Type{
+	model.F32: gguf.F32, model.F16: gguf.F16, model.Q8_0: gguf.Q8_0, model.BF16: gguf.BF16, model.MXFP4: gguf.MXFP4, "Q4_K": 12,
 }
 
 // GGUF writes tensors as a GGUF file with MXFP4 experts and the rest in the types that it has.
@@ -127,31 +62,31 @@ func GGUF(c model.Config, tensors []Tensor) []byte {
 // Metadata returns the keys that describe a model.
 func Metadata(c model.Config) []Pair {
 	pairs := []Pair{
-		{"general.architecture", "gpt-oss"},
-		{"gpt-oss.block_count", uint32(c.Layers)},
-		{"gpt-oss.context_length", uint32(c.MaxContext)},
-		{"gpt-oss.embedding_length", uint32(c.HiddenSize)},
-		{"gpt-oss.expert_feed_forward_length", uint32(c.IntermediateSize)},
-		{"gpt-oss.expert_count", uint32(c.Experts)},
-		{"gpt-oss.expert_used_count", uint32(c.ActiveExperts)},
-		{"gpt-oss.attention.head_count", uint32(c.Heads)},
-		{"gpt-oss.attention.head_count_kv", uint32(c.KVHeads)},
-		{"gpt-oss.attention.key_length", uint32(c.HeadDim)},
-		{"gpt-oss.attention.value_length", uint32(c.HeadDim)},
-		{"gpt-oss.attention.layer_norm_rms_epsilon", float32(c.RMSNormEps)},
-		{"gpt-oss.attention.sliding_window", uint32(c.SlidingWindow)},
-		{"gpt-oss.rope.freq_base", float32(c.RopeTheta)},
-		{"gpt-oss.rope.scaling.type", "yarn"},
-		{"gpt-oss.rope.scaling.factor", float32(c.YaRNFactor)},
-		{"gpt-oss.rope.scaling.original_context_length", uint32(c.OriginalContext)},
-		{"gpt-oss.rope.scaling.yarn_beta_fast", float32(c.YaRNBetaFast)},
-		{"gpt-oss.rope.scaling.yarn_beta_slow", float32(c.YaRNBetaSlow)},
+		{Key: "general.architecture", Value: "gpt-oss"},
+		{Key: "gpt-oss.block_count", Value: uint32(c.Layers)},
+		{Key: "gpt-oss.context_length", Value: uint32(c.MaxContext)},
+		{Key: "gpt-oss.embedding_length", Value: uint32(c.HiddenSize)},
+		{Key: "gpt-oss.expert_feed_forward_length", Value: uint32(c.IntermediateSize)},
+		{Key: "gpt-oss.expert_count", Value: uint32(c.Experts)},
+		{Key: "gpt-oss.expert_used_count", Value: uint32(c.ActiveExperts)},
+		{Key: "gpt-oss.attention.head_count", Value: uint32(c.Heads)},
+		{Key: "gpt-oss.attention.head_count_kv", Value: uint32(c.KVHeads)},
+		{Key: "gpt-oss.attention.key_length", Value: uint32(c.HeadDim)},
+		{Key: "gpt-oss.attention.value_length", Value: uint32(c.HeadDim)},
+		{Key: "gpt-oss.attention.layer_norm_rms_epsilon", Value: float32(c.RMSNormEps)},
+		{Key: "gpt-oss.attention.sliding_window", Value: uint32(c.SlidingWindow)},
+		{Key: "gpt-oss.rope.freq_base", Value: float32(c.RopeTheta)},
+		{Key: "gpt-oss.rope.scaling.type", Value: "yarn"},
+		{Key: "gpt-oss.rope.scaling.factor", Value: float32(c.YaRNFactor)},
+		{Key: "gpt-oss.rope.scaling.original_context_length", Value: uint32(c.OriginalContext)},
+		{Key: "gpt-oss.rope.scaling.yarn_beta_fast", Value: float32(c.YaRNBetaFast)},
+		{Key: "gpt-oss.rope.scaling.yarn_beta_slow", Value: float32(c.YaRNBetaSlow)},
 	}
 	if c.WindowLayers != nil {
-		pairs = append(pairs, Pair{"gpt-oss.attention.sliding_window_pattern", c.WindowLayers})
+		pairs = append(pairs, Pair{Key: "gpt-oss.attention.sliding_window_pattern", Value: c.WindowLayers})
 	}
 	if len(c.EOSTokenIDs) > 0 {
-		pairs = append(pairs, Pair{"tokenizer.ggml.eos_token_id", uint32(c.EOSTokenIDs[0])})
+		pairs = append(pairs, Pair{Key: "tokenizer.ggml.eos_token_id", Value: uint32(c.EOSTokenIDs[0])})
 	}
 	return pairs
 }

@@ -1,6 +1,6 @@
 //go:build !linux && !darwin
 
-package packed
+package part
 
 import "os"
 

@@ -1,11 +1,9 @@
-package pack
+package terminal
 
 import (
 	"fmt"
 	"io"
 	"time"
-
-	"github.com/gptoss/gptoss-operator/server/terminal"
 )
 
 const (
@@ -16,11 +14,12 @@ const (
 	logEvery  = 5 * time.Second
 )
 
-// meter shows how far the work is: on a terminal in one live line, otherwise in a line every few seconds.
-type meter struct {
-	out         io.Writer
-	now         func() time.Time
-	live, quiet bool
+// Meter shows how far the work is: on a terminal in one live line, otherwise in a line every few seconds.
+type Meter struct {
+	Out   io.Writer
+	Now   func() time.Time
+	Live  bool // Out is a terminal that can redraw a line
+	Quiet bool // nothing is shown
 
 	line    bool // a live line is on the screen
 	last    time.Time
@@ -32,20 +31,20 @@ type sample struct {
 	done int64
 }
 
-// say shows a word about what is done now.
-func (m *meter) say(text string) {
-	if !m.quiet {
+// Say shows a word about what is done now.
+func (m *Meter) Say(text string) {
+	if !m.Quiet {
 		m.show(text)
 	}
 }
 
-// progress hears of every piece of work, and shows some.
-func (m *meter) progress(done, total int64) {
-	if m.quiet {
+// Progress hears of every piece of work, in bytes, and shows some.
+func (m *Meter) Progress(done, total int64) {
+	if m.Quiet {
 		return
 	}
-	now, every := m.now(), logEvery
-	if m.live {
+	now, every := m.Now(), logEvery
+	if m.Live {
 		every = liveEvery
 	}
 	if m.samples == nil { // the first piece is where the speed is measured from
@@ -64,30 +63,30 @@ func (m *meter) progress(done, total int64) {
 }
 
 // text is progress in less than 80 columns.
-func (m *meter) text(done, total int64) string {
-	text := fmt.Sprintf("%s of %s, %d %%", terminal.Bytes(done), terminal.Bytes(total), done*100/max(total, 1))
+func (m *Meter) text(done, total int64) string {
+	text := fmt.Sprintf("%s of %s, %d %%", Bytes(done), Bytes(total), done*100/max(total, 1))
 	first, last := m.samples[0], m.samples[len(m.samples)-1]
 	passed := last.at.Sub(first.at).Seconds()
 	if speed := int64(float64(last.done-first.done) / max(passed, 1e-9)); speed > 0 {
 		left := min((total-done+speed-1)/speed, 1<<30)
-		text += fmt.Sprintf(", %s/s, %s left", terminal.Bytes(speed), time.Duration(left)*time.Second)
+		text += fmt.Sprintf(", %s/s, %s left", Bytes(speed), time.Duration(left)*time.Second)
 	}
 	return text
 }
 
-func (m *meter) show(text string) {
-	if m.live {
-		fmt.Fprintf(m.out, "\r%s\x1b[K", text)
+func (m *Meter) show(text string) {
+	if m.Live {
+		Say(m.Out, "\r"+text+"\x1b[K")
 		m.line = true
 		return
 	}
-	fmt.Fprintln(m.out, text)
+	Say(m.Out, text+"\n")
 }
 
-// clear takes the live line away.
-func (m *meter) clear() {
+// Clear takes the live line away.
+func (m *Meter) Clear() {
 	if m.line {
-		fmt.Fprint(m.out, "\r\x1b[K")
+		Say(m.Out, "\r\x1b[K")
 		m.line = false
 	}
 }

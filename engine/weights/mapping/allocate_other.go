@@ -1,0 +1,13 @@
+//go:build !linux
+
+package mapping
+
+import "unsafe"
+
+// allocate returns memory that begins at a multiple of 64 bytes, as the kernels like it.
+func allocate(size int) (*Memory, error) {
+	const line = 64
+	data := make([]byte, size+line)
+	skip := -int(uintptr(unsafe.Pointer(unsafe.SliceData(data)))) & (line - 1)
+	return &Memory{Data: data[skip : skip+size : skip+size]}, nil
+}
