@@ -3,8 +3,10 @@ package engine
 import (
 	"errors"
 	"log/slog"
+	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,6 +34,27 @@ func TestRequestsRunTogether(t *testing.T) {
 		}
 		closeEngine(t, e, r)
 	})
+}
+
+func TestReadersTakeTurnsOnOneCore(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	var steps atomic.Int64
+	r := &fakeRunner{step: func(int, []cpu.Sequence) error {
+		steps.Add(1)
+		return nil
+	}}
+	e := startEngine(t, r, Options{})
+	s := submit(t, e, Request{Prompt: prompt(1), MaxTokens: testContext - 1})
+	if _, ok := <-s.Tokens(); !ok {
+		t.Fatal("no token")
+	}
+	if n := steps.Load(); n > testContext/8 {
+		t.Errorf("the first token was seen after %d steps", n)
+	}
+	if _, _, err := drain(s); err != nil {
+		t.Error(err)
+	}
+	closeEngine(t, e, r)
 }
 
 func TestBatchTimeout(t *testing.T) {

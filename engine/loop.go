@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/gptoss/gptoss-operator/engine/cpu"
@@ -98,6 +99,8 @@ func (l *loop) turn() (wait time.Duration, ran bool) {
 	}
 	l.execute(step)
 	l.publish()
+	// With one core this goroutine and the workers would wake each other for ever, and nobody would read the tokens.
+	runtime.Gosched()
 	return 0, true
 }
 

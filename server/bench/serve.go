@@ -164,11 +164,11 @@ func (b *bench) streamBeside(ctx context.Context, s *service, streams int) (quie
 	ctx, stop := context.WithCancel(ctx)
 	arrivals := make(chan arrival, streams*s.engine.ContextLength()) // never full: no stream is as long
 	open := make([]*engine.Stream, 0, streams)
-	ended := make(chan error, streams)
+	ended := make(chan string, streams)
 	defer func() {
 		stop()
 		for range open {
-			_ = <-ended // the next measurement begins with an idle engine
+			<-ended // the next measurement begins with an idle engine
 		}
 	}()
 	for i := range streams {
@@ -182,7 +182,11 @@ func (b *bench) streamBeside(ctx context.Context, s *service, streams int) (quie
 				arrivals <- arrival{i, time.Now()}
 			}
 			reason, err := stream.Result()
-			ended <- errors.Join(fmt.Errorf("a stream ended by %q before the measurement did", reason), err)
+			why := fmt.Sprintf("a stream ended by %q before the measurement did", reason)
+			if err != nil {
+				why += ": " + sentence(err)
+			}
+			ended <- why
 		}()
 	}
 	watch := &watch{arrivals: arrivals, ended: ended, last: make([]time.Time, streams), count: make([]int, streams)}
@@ -199,7 +203,7 @@ func (b *bench) streamBeside(ctx context.Context, s *service, streams int) (quie
 // watch follows streams.
 type watch struct {
 	arrivals <-chan arrival
-	ended    chan error  // one of them is over, which is too early
+	ended    chan string // one of them is over, which is too early
 	last     []time.Time // when the last token of each came
 	count    []int       // tokens of each since until was called
 }
@@ -236,9 +240,9 @@ func (w *watch) next(ctx context.Context, to *[]float64) error {
 	case a := <-w.arrivals:
 		w.note(a, to)
 		return nil
-	case err := <-w.ended:
-		w.ended <- err // for who waits for all of them
-		return err
+	case why := <-w.ended:
+		w.ended <- why // for who waits for all of them
+		return errors.New(why)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
