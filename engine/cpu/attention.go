@@ -7,16 +7,26 @@ import (
 )
 
 // enter begins a layer for a few rows: what the experts of the layer before say is added to the residual, in the first
-// layer the residual is the embedding, and its norm is quantised once for queries, keys and values.
+// layer the residual is the embedding, and its norm is quantised once for queries, keys and values. Rows that go through
+// some of the layers only begin where they left off, and end with what the experts say.
 func (w *worker) enter(first, last int) {
 	norm, eps := w.weights.Layers[w.layer].AttentionNorm, float32(w.weights.Config.RMSNormEps)
 	for t := first; t < last; t++ {
 		x := w.residual[t]
-		if w.layer == 0 {
-			w.embed(x, w.batch.rows[t].token)
+		begins := 0
+		if t >= w.batch.whole {
+			begins = w.batch.first
+		}
+		if w.layer == begins {
 			w.rope.Tables(w.cos[t], w.sin[t], int(w.batch.rows[t].position))
 		} else {
 			w.addExperts(x, t)
+		}
+		if w.layer == 0 {
+			w.embed(x, w.batch.rows[t].token)
+		}
+		if t >= len(w.live) {
+			continue
 		}
 		w.kernel.RMSNorm(w.normed, x, norm, eps)
 		w.kernel.Quantise(w.input[t], w.normed)
@@ -31,7 +41,7 @@ func (w *worker) embed(x []float32, token int32) {
 
 // project computes queries, keys and values, without biases, of a few tiles.
 func (w *worker) project(first, last int) {
-	n := len(w.batch.rows)
+	n := len(w.live)
 	w.mulInt8(w.qkv[:n], &w.weights.Layers[w.layer].QKV, w.input[:n], first, last)
 }
 

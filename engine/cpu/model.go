@@ -47,7 +47,9 @@ type Model struct {
 	closed  bool
 
 	every     []int32          // 0, 1, 2 …: the rows of a layer in which all go on
-	residual  [][]float32      // [row][hidden]
+	residual  [][]float32      // [row][hidden]: of whole, then of beside
+	whole     [][]float32      // [row][hidden], of rows that go through all layers
+	beside    [][]float32      // [row][hidden], of rows that go through some; kept from step to step
 	cos, sin  [][]float32      // [row][head_dim / 2], of the row's position
 	input     [][]kernel.Block // [row][hidden], normed: what qkv, the experts and lm_head read
 	qkv       [][]float32      // [row][qkv]
@@ -127,7 +129,8 @@ func (m *Model) allocate() {
 	for i := range m.every {
 		m.every[i] = int32(i)
 	}
-	m.residual = newRows[float32](n, d.hidden)
+	m.residual = make([][]float32, n)
+	m.whole, m.beside = newRows[float32](n, d.hidden), newRows[float32](n, d.hidden)
 	m.cos, m.sin = newRows[float32](n, c.HeadDim/2), newRows[float32](n, c.HeadDim/2)
 	m.input = newRows[kernel.Block](n, kernel.Blocks(d.hidden))
 	m.qkv = newRows[float32](n, d.qkv)

@@ -26,6 +26,9 @@ type batch struct {
 	rows      []row
 	asked     []int32     // the rows whose logits are wanted
 	logits    [][]float32 // where they go: [vocab] each
+	whole     int         // rows that go through all layers; those after them only through the layers from first to last-1
+	first     int
+	last      int
 }
 
 // Step computes all tokens of all sequences in one pass: it stores their keys and values in the sequences' pages and
@@ -33,11 +36,21 @@ type batch struct {
 // the sequence was cut into steps, or on the number of threads. Step allocates nothing.
 //
 // An error that is a [PanicError] may leave the pages of these tokens half written; after any other, nothing was changed.
-func (m *Model) Step(sequences []Sequence) error {
+func (m *Model) Step(sequences []Sequence) error { return m.StepBeside(sequences, len(sequences), 0, 0) }
+
+// StepBeside is Step for the first whole sequences; the others go through the layers from first to last-1 only. With
+// calls for the layers that follow, up to the last one, they get the same results as with one Step, while each call takes
+// a part of the time: so many tokens of a prompt can be computed together without making others wait. Between these calls,
+// which must name the same sequences, first of which layer they left off, nobody else may have sequences beside.
+func (m *Model) StepBeside(sequences []Sequence, whole, first, last int) error {
 	if err := m.usable(); err != nil {
 		return err
 	}
-	if err := m.plan(sequences); err != nil {
+	if whole < 0 || whole > len(sequences) || whole < len(sequences) && (first < 0 || first >= last || last > len(m.weights.Layers)) {
+		return fmt.Errorf("cpu: %d of %d sequences beside, in layers %d to %d of %d", len(sequences)-whole, len(sequences), first, last-1, len(m.weights.Layers))
+	}
+	m.batch.first, m.batch.last = first, last
+	if err := m.plan(sequences, whole); err != nil {
 		return fmt.Errorf("cpu: %w", err)
 	}
 	err := m.pool.step()
@@ -47,7 +60,7 @@ func (m *Model) Step(sequences []Sequence) error {
 }
 
 // plan checks the sequences and lists their rows.
-func (m *Model) plan(sequences []Sequence) error {
+func (m *Model) plan(sequences []Sequence, whole int) error {
 	b := &m.batch
 	b.sequences, b.rows, b.asked, b.logits = sequences, b.rows[:0], b.asked[:0], b.logits[:0]
 	if len(sequences) == 0 {
@@ -59,7 +72,13 @@ func (m *Model) plan(sequences []Sequence) error {
 		if err := m.check(s); err != nil {
 			return fmt.Errorf("sequence %d: %w", i, err)
 		}
+		if i == whole {
+			b.whole = len(b.rows)
+		}
 		k := len(s.Logits) / vocab
+		if i >= whole && b.last < len(m.weights.Layers) {
+			k = 0 // not yet
+		}
 		if len(s.Tokens) > m.options.MaxTokens-len(b.rows) || k > m.options.MaxLogits-len(b.asked) {
 			return fmt.Errorf("a step of more than %d tokens or %d logits", m.options.MaxTokens, m.options.MaxLogits)
 		}
@@ -71,6 +90,11 @@ func (m *Model) plan(sequences []Sequence) error {
 			b.rows = append(b.rows, row{int32(i), int32(s.Position + t), token})
 		}
 	}
+	if whole == len(sequences) {
+		b.whole = len(b.rows)
+	}
+	copy(m.residual, m.whole[:b.whole])
+	copy(m.residual[b.whole:], m.beside[:len(b.rows)-b.whole])
 	return nil
 }
 
@@ -162,11 +186,25 @@ func newWorker(m *Model, id int) *worker {
 // forward is the program of the pool: one step, phase by phase. All that decides about the phases is the same for all
 // workers.
 func (w *worker) forward() {
-	p, rows := w.pool, len(w.batch.rows)
+	p, b := w.pool, &w.batch
 	for l := range w.weights.Layers {
 		layer := &w.weights.Layers[l]
+		rows := b.whole
+		if l >= b.first && l < b.last {
+			rows = len(b.rows)
+		}
 		w.layer, w.live = l, w.every[:rows]
-		p.each(w.id, rows, w.enter, nil)
+		entering := rows
+		if l == b.last {
+			entering = len(b.rows) // those that leave here still get what the experts before said
+		}
+		if entering == 0 {
+			continue
+		}
+		p.each(w.id, entering, w.enter, nil)
+		if rows == 0 {
+			continue
+		}
 		p.each(w.id, layer.QKV.Tiles(), w.project, nil)
 		p.each(w.id, rows, w.store, nil)
 		if l == len(w.weights.Layers)-1 {
@@ -180,6 +218,9 @@ func (w *worker) forward() {
 		p.each(w.id, len(w.live)*w.routeParts(), w.route, w.group)
 		p.each(w.id, len(w.routing.groups)*w.innerChunks(), w.expand, nil)
 		p.each(w.id, len(w.routing.groups)*w.outerChunks(), w.contract, nil)
+	}
+	if len(w.live) == 0 {
+		return
 	}
 	p.each(w.id, len(w.live), w.leave, nil)
 	p.each(w.id, w.weights.LMHead.Tiles(), w.head, nil)
