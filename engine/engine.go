@@ -110,7 +110,7 @@ func prepare(r runner, l layout, o Options) (*Engine, *loop, error) {
 		stopping:      make(chan struct{}),
 		done:          make(chan struct{}),
 	}
-	return e, newLoop(e, s, &o, l.pageTokens), nil
+	return e, newLoop(e, s, &o, l.pageTokens, max(l.layers, 1)), nil
 }
 
 // ContextLength is the number of tokens that a prompt and its answer may have

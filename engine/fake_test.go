@@ -25,18 +25,26 @@ func testLayout() layout {
 // fakeRunner stands in for a model. It answers every request with 1, 2, 3, … and then stopToken. Requests are told apart by
 // their first page.
 type fakeRunner struct {
-	stopAfter int                                            // tokens before the stop token
-	step      func(call int, sequences []cpu.Sequence) error // runs within every Step; may panic
-	move      error                                          // of SavePage and LoadPage
-	record    bool                                           // keep the inputs
-	closed    atomic.Int64                                   // calls of Close
-	calls     int                                            // of Step
-	inputs    [][]int32                                      // tokens of every sequence of every step
-	generated [testContext / testPage * 4]int                // by first page
+	stopAfter int                                                    // tokens before the stop token
+	step      func(call int, sequences []cpu.Sequence) error         // runs within every StepBeside; may panic
+	beside    func(sequences []cpu.Sequence, whole, first, last int) // runs within every Step
+	layers    int                                                    // of the model, if rows may go beside others
+	move      error                                                  // of SavePage and LoadPage
+	record    bool                                                   // keep the inputs
+	closed    atomic.Int64                                           // calls of Close
+	calls     int                                                    // of StepBeside
+	inputs    [][]int32                                              // tokens of every sequence of every step
+	generated [testContext / testPage * 4]int                        // by first page
 }
 
-func (f *fakeRunner) Step(sequences []cpu.Sequence) error {
+func (f *fakeRunner) StepBeside(sequences []cpu.Sequence, whole, first, last int) error {
 	f.calls++
+	if f.beside != nil {
+		f.beside(sequences, whole, first, last)
+	}
+	if last < f.layers {
+		sequences = sequences[:whole]
+	}
 	if f.record {
 		for _, s := range sequences {
 			f.inputs = append(f.inputs, slices.Clone(s.Tokens))
@@ -85,7 +93,9 @@ func startEngine(t *testing.T, r *fakeRunner, o Options) *Engine {
 	if o.MaxBatchTokens == 0 {
 		o.MaxBatchTokens = testChunk
 	}
-	e, err := start(r, testLayout(), o)
+	l := testLayout()
+	l.layers = r.layers
+	e, err := start(r, l, o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,9 +32,11 @@ type loop struct {
 	tasks   map[sched.ID]*task // accepted by the scheduler, not ended
 	waiting int                // of these, as they were counted last
 	pace    pace
-	most    int           // tokens of a step
-	page    int           // tokens of a page, 0 without a prefix cache
-	timeout time.Duration // of batches
+	layers  int // of the model
+	beside  beside
+	share   func(p pace, tokens int) (layers int) // pace.layersFor
+	page    int                                   // tokens of a page, 0 without a prefix cache
+	timeout time.Duration                         // of batches
 	timer   *time.Timer
 	gone    chan struct{} // somebody's context has ended
 
@@ -47,10 +49,10 @@ type loop struct {
 	samplers []*sample.Sampler // that nobody uses
 }
 
-func newLoop(e *Engine, s *sched.Scheduler, o *Options, pageTokens int) *loop {
+func newLoop(e *Engine, s *sched.Scheduler, o *Options, pageTokens, layers int) *loop {
 	l := &loop{
 		Engine: e, sched: s, tasks: map[sched.ID]*task{},
-		pace: pace{found: min(firstPrompt, o.MaxBatchTokens)}, most: o.MaxBatchTokens, timeout: o.BatchTimeout,
+		pace: newPace(layers, o), layers: layers, share: pace.layersFor, timeout: o.BatchTimeout,
 		timer:     time.NewTimer(0),
 		gone:      make(chan struct{}, 1),
 		sequences: make([]cpu.Sequence, 0, o.BatchSize),
@@ -92,7 +94,11 @@ func (l *loop) turn() (wait time.Duration, ran bool) {
 		now += l.timeout // nobody comes any more to fill a batch
 	default:
 	}
+	if len(l.sched.Unfinished()) < len(l.beside.sequences) {
+		l.drop() // somebody has left, and took the pages along
+	}
 	step := l.sched.Next(now, l.pace.promptTokens())
+	l.advance(step)
 	l.publish()
 	if len(step.Rows) == 0 {
 		return step.Wait, false

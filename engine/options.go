@@ -128,6 +128,7 @@ type layout struct {
 	window                 int // positions that a layer with a window sees; 0 if there is none
 	pageTokens             int
 	fullPages, windowPages int
+	layers                 int
 }
 
 // layoutOf plans the memory for keys and values. o has its defaults.
@@ -142,7 +143,7 @@ func layoutOf(c model.Config, o *Options) (layout, error) {
 		return layout{}, fmt.Errorf("engine: %d bytes of memory for keys and values are more than can be used", pages.Bytes)
 	}
 	l := layout{
-		vocabulary: c.VocabSize, contextLength: c.MaxContext, pageTokens: model.PageTokens,
+		vocabulary: c.VocabSize, contextLength: c.MaxContext, pageTokens: model.PageTokens, layers: c.Layers,
 		fullPages: int(pages.FullPages), windowPages: int(pages.WindowPages),
 	}
 	if _, bytes := c.PageBytes(); bytes > 0 {

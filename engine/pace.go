@@ -3,42 +3,81 @@ package engine
 import "time"
 
 const (
-	// stretch is how much longer than a step that only decodes one may take that runs a part of a prompt beside. Readers of
-	// the running streams see tokens come that much slower while somebody else's prompt is read; 3 would be noticed.
-	stretch = 2.5
+	// stretch is how much longer than a step that only decodes one may take that computes a part of a prompt beside. Readers
+	// of the running streams see tokens come that much slower while somebody else's prompt is read; 3 would be noticed, and
+	// steps differ by a third.
+	stretch = 1.8
 	// shortStep is how long a step may take in any case: 40 tokens per second are faster than anybody reads.
 	shortStep = 25 * time.Millisecond
 	// leastPrompt is how many prompt tokens run beside decoding rows at least, lest prompts starve.
 	leastPrompt = 4
-	// firstPrompt is where the search for the right number begins.
+	// firstPrompt is how many the first ones are; later ones are at most twice as many as before.
 	firstPrompt = 16
+	// reading is what it costs a layer to read the experts that few tokens meet, in tokens: with so many prompt tokens
+	// gpt-oss waits for memory about as long as for arithmetic.
+	reading = 32
 	// quietEvery: after so many steps with prompts a step is measured without any, since the streams may be others by now.
 	quietEvery = 64
 )
 
-// pace bounds the time between two tokens of running streams while prompts are computed beside them: it finds out how many
-// tokens of prompts fit into a step. It knows nothing but how long steps took, so it fits every model and machine.
+// pace bounds the time between two tokens of running streams while prompts are computed beside them: it finds out of how
+// many prompt tokens a layer fits into a step, and how many layers. It knows nothing but how long steps took, so it fits
+// every model and machine.
 type pace struct {
-	quiet time.Duration // how long a step takes that only decodes, a moving mean; 0 before the first
-	found int           // prompt tokens that fit
-	blind int           // steps since quiet was measured
+	layers int           // of the model
+	most   int           // prompt tokens that fit into the memory of a step
+	quiet  time.Duration // how long a step takes that only decodes, a moving mean; 0 before the first
+	cost   time.Duration // of a token in a layer, a moving mean; 0 before the first
+	tried  int           // prompt tokens that went together last
+	work   int           // of the last step, in tokens and layers, reading included
+	blind  int           // steps since quiet was measured
 }
 
-// promptTokens returns how many prompt tokens may run beside rows that decode in the next step.
+// newPace is the pace of a model with so many layers. Beside a prompt there must be memory for all rows that may decode.
+func newPace(layers int, o *Options) pace {
+	most := max(o.MaxBatchTokens-o.BatchSize, 1)
+	return pace{layers: layers, most: most, tried: firstPrompt / 2}
+}
+
+// promptTokens returns how many prompt tokens may begin beside rows that decode: as many as fit with one layer.
 func (p pace) promptTokens() int {
 	if p.quiet == 0 || p.blind >= quietEvery {
 		return 1 // one token more or less makes no difference
 	}
-	return p.found
+	fits := 2 * p.tried
+	if p.cost > 0 {
+		fits = min(fits, max(int(p.room()/p.cost)-reading, leastPrompt))
+	}
+	return min(fits, p.most)
 }
 
-// after returns the pace after a step with so many rows that decode and so many tokens of prompts. most bounds the answer.
-func (p pace) after(decodes, prompts int, took time.Duration, most int) pace {
+// layersFor returns through how many layers so many prompt tokens may go in the next step: none if that is to be measured
+// without them.
+func (p pace) layersFor(tokens int) int {
+	switch {
+	case p.blind >= quietEvery:
+		return 0
+	case p.cost == 0:
+		return 1
+	}
+	// What costs nothing while the step waits for memory may cost a lot when it is more.
+	fits := min(int(p.room()/p.cost), 2*p.work) / (tokens + reading)
+	return min(max(fits, 1), p.layers)
+}
+
+// room returns how much time a step has for prompts.
+func (p pace) room() time.Duration {
+	return max(time.Duration(stretch*float64(p.quiet)), shortStep) - p.quiet
+}
+
+// after returns the pace after a step with so many rows that decode and so many tokens of prompts that went through so
+// many layers.
+func (p pace) after(decodes, prompts, layers int, took time.Duration) pace {
 	if decodes == 0 {
 		return p // nobody is kept waiting
 	}
 	took = max(took, 1)
-	if prompts <= 1 {
+	if prompts <= 1 || layers == 0 {
 		p.blind = 0
 		if p.quiet == 0 {
 			p.quiet = took
@@ -47,15 +86,12 @@ func (p pace) after(decodes, prompts int, took time.Duration, most int) pace {
 		return p
 	}
 	p.blind++
-	limit := max(time.Duration(stretch*float64(p.quiet)), shortStep)
-	room := float64(limit) / float64(took)
-	switch {
-	case room < 1:
-		p.found = max(int(float64(min(prompts, p.found))*room), leastPrompt)
-	case room > 1.2 && prompts >= p.found:
-		// A quarter more at a time keeps below the limit even where time grows as fast as the tokens.
-		p.found += max(p.found/4, 1)
+	work := layers * (prompts + reading)
+	cost := max((took-p.quiet)/time.Duration(work), 1)
+	if p.cost > 0 && took-p.quiet <= p.room() {
+		cost = p.cost + (cost-p.cost)/4 // what took too long counts in full
 	}
-	p.found = min(p.found, most)
+	p.cost = max(cost, 1)
+	p.tried, p.work = max(p.tried/2, prompts), max(p.work/2, work) // the end of a prompt is shorter
 	return p
 }

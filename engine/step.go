@@ -14,8 +14,9 @@ import (
 
 // runner is the model as the step loop sees it; [cpu.Model] is one.
 type runner interface {
-	// Step computes the tokens of all sequences and fills their logits.
-	Step(sequences []cpu.Sequence) error
+	// StepBeside computes the tokens of the first whole sequences and fills their logits, and takes the others through
+	// layers first to last-1.
+	StepBeside(sequences []cpu.Sequence, whole, first, last int) error
 	// PageBytes returns the size of a page of keys and values.
 	PageBytes(kind cpu.Kind) int
 	// SavePage and LoadPage copy a page to and from a buffer of that size, between two steps.
@@ -33,10 +34,12 @@ func (l *loop) execute(step *sched.Step) {
 		l.log.Warn("the swap space failed", "error", err.Error())
 		l.counters.endStep(began)
 		l.sched.Abort()
+		l.drop()
 		return
 	}
-	l.gather(step)
-	if err := l.forward(l.sequences); err != nil {
+	whole := l.gather(step)
+	err := l.forward(l.sequences, whole, l.beside.first, l.beside.last)
+	if err != nil {
 		l.isolate(step, err)
 	}
 	l.account(step, l.counters.endStep(began))
@@ -46,6 +49,11 @@ func (l *loop) execute(step *sched.Step) {
 	}
 	clear(l.draws)
 	l.sched.Done()
+	if err != nil {
+		l.drop()
+	} else {
+		l.settle()
+	}
 }
 
 // move brings pages to and from the swap space, all saves first.
@@ -63,24 +71,37 @@ func (l *loop) move(step *sched.Step) error {
 	return nil
 }
 
-// gather translates the step's rows for the model.
-func (l *loop) gather(step *sched.Step) {
+// gather translates the step's rows for the model, and returns how many go through all layers; the others, last, are those
+// of beside.
+func (l *loop) gather(step *sched.Step) (whole int) {
 	l.sequences = l.sequences[:0]
-	logits := l.logits
+	b, logits := &l.beside, l.logits
+	whole = len(step.Rows)
+	if b.tokens > 0 && b.first > 0 && b.last == l.layers {
+		whole -= len(b.sequences) // they have rejoined
+	}
 	for i := range step.Rows {
 		r := &step.Rows[i]
 		s := cpu.Sequence{Tokens: r.Tokens, Position: r.Position, Full: r.Full, Window: r.Window}
-		if r.Sample {
+		switch {
+		case r.Unfinished:
+			whole = min(whole, i)
+			b.sequences = append(b.sequences, s)
+		case r.Sample:
 			s.Logits, logits = logits[:l.vocabulary:l.vocabulary], logits[l.vocabulary:]
 		}
 		l.sequences = append(l.sequences, s)
 	}
+	if b.first > 0 && b.first < b.last && b.last < l.layers {
+		l.sequences = append(l.sequences, b.sequences...)
+	}
+	return whole
 }
 
 // forward runs the model. A panic becomes an error.
-func (l *loop) forward(sequences []cpu.Sequence) (err error) {
+func (l *loop) forward(sequences []cpu.Sequence, whole, first, last int) (err error) {
 	defer catch(&err)
-	return l.runner.Step(sequences)
+	return l.runner.StepBeside(sequences, whole, first, last)
 }
 
 // catch is deferred: it turns a panic into an error, as the workers of the forward pass do.
@@ -90,12 +111,18 @@ func catch(err *error) {
 	}
 }
 
-// isolate finds out whose fault a failed step is: every row runs by itself, and only those end that fail again.
+// isolate finds out whose fault a failed step is: every row runs by itself, and only those end that fail again. Rows that
+// would not have been finished begin anew.
 func (l *loop) isolate(step *sched.Step, failure error) {
+	alone := len(l.sequences) == 1
 	for i := range step.Rows {
 		r := &step.Rows[i]
-		if len(step.Rows) > 1 {
-			failure = l.forward(l.sequences[i : i+1])
+		if r.Unfinished {
+			r.Failed = true
+			continue
+		}
+		if !alone {
+			failure = l.forward(l.sequences[i:i+1], 1, 0, 0)
 		}
 		if failure != nil {
 			r.Failed = true
@@ -115,7 +142,7 @@ func (l *loop) fail(t *task, err error) {
 
 // account counts the tokens of a step that took so long.
 func (l *loop) account(step *sched.Step, took time.Duration) {
-	decodes, prompts := 0, 0
+	decodes, prompts, layers := 0, 0, l.layers
 	for i := range step.Rows {
 		r := &step.Rows[i]
 		if len(r.Tokens) == 1 {
@@ -123,14 +150,17 @@ func (l *loop) account(step *sched.Step, took time.Duration) {
 		} else {
 			prompts += len(r.Tokens)
 		}
-		if r.Failed {
+		if r.Failed || r.Unfinished {
 			continue
 		}
 		if n := len(l.tasks[r.ID].request.Prompt) - r.Position; n > 0 {
 			l.counters.promptTokens.Add(uint64(min(n, len(r.Tokens))))
 		}
 	}
-	l.pace = l.pace.after(decodes, prompts, took, l.most)
+	if b := &l.beside; b.tokens > 0 {
+		prompts, layers = b.tokens, b.last-b.first
+	}
+	l.pace = l.pace.after(decodes, prompts, layers, took)
 }
 
 // draw chooses the tokens of all rows that are due.
@@ -138,7 +168,7 @@ func (l *loop) draw(step *sched.Step) {
 	l.draws = l.draws[:0]
 	for i := range step.Rows {
 		r := &step.Rows[i]
-		if !r.Sample || r.Failed {
+		if !r.Sample || r.Failed || r.Unfinished {
 			continue
 		}
 		t := l.tasks[r.ID]

@@ -45,11 +45,13 @@ func startTiny(t *testing.T, w *cpu.Weights, threads int, l layout, o Options) (
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.vocabulary, l.contextLength, l.window = w.Config.VocabSize, stressContext, w.Config.SlidingWindow
+	l.vocabulary, l.contextLength, l.window, l.layers = w.Config.VocabSize, stressContext, w.Config.SlidingWindow, w.Config.Layers
 	e, loop, err := prepare(m, l, o)
 	if err != nil {
 		t.Fatal(err)
 	}
+	r := rand.New(rand.NewPCG(5, uint64(threads)))
+	loop.share = func(pace, int) int { return r.IntN(w.Config.Layers + 1) } // prompts go beside others for no reason
 	go loop.run()
 	return e, loop
 }

@@ -36,7 +36,9 @@ type batch struct {
 // the sequence was cut into steps, or on the number of threads. Step allocates nothing.
 //
 // An error that is a [PanicError] may leave the pages of these tokens half written; after any other, nothing was changed.
-func (m *Model) Step(sequences []Sequence) error { return m.StepBeside(sequences, len(sequences), 0, 0) }
+func (m *Model) Step(sequences []Sequence) error {
+	return m.StepBeside(sequences, len(sequences), 0, 0)
+}
 
 // StepBeside is Step for the first whole sequences; the others go through the layers from first to last-1 only. With
 // calls for the layers that follow, up to the last one, they get the same results as with one Step, while each call takes

@@ -199,10 +199,10 @@ func (c Config) workingBytes(s Serving) int64 {
 	hidden, q, kv := int64(c.HiddenSize), int64(c.Heads)*int64(c.HeadDim), int64(c.KVHeads)*int64(c.HeadDim)
 	active := int64(c.ActiveExperts)
 	blocks := func(n int64) int64 { return (n + mxfp4Block - 1) / mxfp4Block * blockBytes }
-	token := 4*(2*hidden+int64(c.HeadDim)+q+2*kv+int64(c.Experts)) + // residual, projection, rotation, qkv, router
+	token := 4*(3*hidden+int64(c.HeadDim)+q+2*kv+int64(c.Experts)) + // two residuals, projection, rotation, qkv, router
 		blocks(hidden) + blocks(q) +
 		active*(blocks(int64(c.IntermediateSize))+4*hidden+4*3) + // what experts make of it, and where that lies
-		(8+3*active)*sliceBytes
+		(10+3*active)*sliceBytes
 	sequence := (4 + samplerBytes) * int64(c.VocabSize)
 	return saturatingAdd(saturatingMul(s.stepTokens(), token), saturatingMul(int64(max(s.Sequences, 0)), sequence))
 }

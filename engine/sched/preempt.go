@@ -46,7 +46,7 @@ func (s *Scheduler) preempt(q *sequence) bool {
 		if v.serial <= q.serial {
 			break
 		}
-		if v.lastRun == s.steps {
+		if v.lastRun == s.steps || v.unfinished {
 			continue
 		}
 		spilled := s.spill(v)

@@ -31,6 +31,7 @@ type Scheduler struct {
 	spilled    []*sequence // in this step
 	loaded     []*sequence // in this step
 	leaving    []*sequence // removed during this step
+	unfinished []Row       // computed beside the steps
 }
 
 // New returns a scheduler without sequences. The error says which limit makes no sense.
@@ -107,6 +108,7 @@ func (s *Scheduler) end(q *sequence) {
 		q.tenant.queue = without(q.tenant.queue, q)
 		s.queued--
 	case running:
+		s.unfinished = slices.DeleteFunc(s.unfinished, func(r Row) bool { return r.sequence == q })
 		s.release(q)
 		s.running = without(s.running, q)
 		q.tenant.admitted--
@@ -139,6 +141,11 @@ func (s *Scheduler) Done() {
 		q := r.sequence
 		if r.Failed {
 			s.trim(q)
+			continue
+		}
+		if r.Unfinished {
+			q.unfinished = true
+			s.unfinished = append(s.unfinished, *r)
 			continue
 		}
 		q.computed += len(r.Tokens)

@@ -38,6 +38,8 @@ type sequence struct {
 	hits      int      // prompt tokens that it did not have to compute
 	restarted bool     // was preempted, so hits may be its own work
 
+	unfinished bool // a row of it is computed beside the steps
+
 	full   []int32 // page of every block
 	window []int32 // the same; none before block slid
 	slid   int

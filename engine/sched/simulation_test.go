@@ -19,6 +19,7 @@ type simulation struct {
 	swapped  [2][]uint64
 	jobs     map[ID]*job
 	finished int
+	rejoined int             // steps with rows that had been left unfinished
 	choose   func(n int) int // in [0, n)
 	now      time.Duration
 }
@@ -98,14 +99,26 @@ func (m *simulation) anyJob() (ID, bool) {
 // step runs one pass with everything that may happen during it, and reports whether there was a row.
 func (m *simulation) step(promptTokens int, cancel, fail bool) bool {
 	oldest, decoding := m.oldest(), m.decoding()
+	if len(m.s.Unfinished()) > 0 && m.choose(16) == 0 {
+		m.s.Abandon()
+		m.checkBooks()
+	}
 	step := m.s.Next(m.now, promptTokens)
 	m.now += step.Wait
+	m.checkLimits(step, promptTokens, oldest, decoding)
+	if len(m.s.Unfinished()) > 0 && (len(step.Rows) == 0 || m.choose(3) == 0) {
+		m.s.Rejoin()
+		m.rejoined++
+		if len(step.Rows) > m.s.config.BatchSize {
+			m.t.Fatalf("%d rows with those that rejoined, want at most %d", len(step.Rows), m.s.config.BatchSize)
+		}
+	}
 	if len(step.Rows) == 0 {
 		m.checkIdle(step)
 		return false
 	}
-	m.checkLimits(step, promptTokens, oldest, decoding)
 	m.checkBooks()
+	m.leaveUnfinished(step, decoding)
 	if fail {
 		m.s.Abort()
 		m.checkBooks()
@@ -120,6 +133,17 @@ func (m *simulation) step(promptTokens int, cancel, fail bool) bool {
 	m.s.Done()
 	m.checkBooks()
 	return true
+}
+
+// leaveUnfinished picks parts of prompts beside rows that decode.
+func (m *simulation) leaveUnfinished(step *Step, decoding map[ID]bool) {
+	if !decoding[step.Rows[0].ID] || len(m.s.Unfinished()) > 0 || m.choose(3) > 0 {
+		return
+	}
+	for i := range step.Rows {
+		r := &step.Rows[i]
+		r.Unfinished = !decoding[r.ID] && m.choose(4) > 0
+	}
 }
 
 // decoding returns the sequences that have one token to compute before the step.
@@ -163,6 +187,9 @@ func (m *simulation) forward(step *Step) {
 		r := &step.Rows[i]
 		if m.choose(48) == 0 {
 			m.fail(r)
+			continue
+		}
+		if r.Unfinished {
 			continue
 		}
 		m.eachWritten(r, func(cell *uint64, h uint64) { *cell = h })

@@ -41,6 +41,10 @@ type Row struct {
 	// Failed is set by the caller before Done if this row was not computed while others
 	// of its step were. Its sequence runs the same tokens again unless it is removed.
 	Failed bool
+	// Unfinished is set by the caller before Done if this row goes on being computed
+	// beside the steps that follow, until Rejoin or Abandon. Its sequence keeps its
+	// pages and has no other row meanwhile, and no other prompt has one.
+	Unfinished bool
 
 	sequence *sequence
 }
@@ -89,6 +93,36 @@ func (s *Scheduler) Next(now time.Duration, promptTokens int) *Step {
 	return t
 }
 
+// Unfinished returns the rows that were left unfinished, as they were. Those whose
+// sequence was removed are not among them any more. The slice is valid until the
+// next Done, Abort, Rejoin or Abandon, tables and tokens of its rows as long as they
+// are unfinished.
+func (s *Scheduler) Unfinished() []Row { return s.unfinished }
+
+// Rejoin adds the unfinished rows, at the end, to the step that Next has just
+// returned, which may have none: they finish with it.
+func (s *Scheduler) Rejoin() {
+	for i := range s.unfinished {
+		r := s.unfinished[i]
+		r.Unfinished, r.sequence.unfinished = false, false
+		r.sequence.lastRun = s.steps
+		s.step.Rows = append(s.step.Rows, r)
+	}
+	s.unfinished = reuse(s.unfinished)
+	s.pending = len(s.step.Rows) > 0
+}
+
+// Abandon gives up the unfinished rows between two steps: nothing of them is taken to
+// be computed, and their sequences run the same tokens again.
+func (s *Scheduler) Abandon() {
+	for i := range s.unfinished {
+		q := s.unfinished[i].sequence
+		q.unfinished = false
+		s.trim(q)
+	}
+	s.unfinished = reuse(s.unfinished)
+}
+
 // hold returns how long to wait for a fuller batch: nobody must be running, since
 // whoever comes can join them.
 func (s *Scheduler) hold(now time.Duration) time.Duration {
@@ -109,11 +143,18 @@ func (s *Scheduler) hold(now time.Duration) time.Duration {
 func (s *Scheduler) plan(promptTokens int) {
 	s.decodes, s.prompts = reuse(s.decodes), reuse(s.prompts)
 	for _, q := range s.running {
+		if q.unfinished {
+			continue
+		}
 		if q.left() == 1 {
 			s.decodes = append(s.decodes, q)
 		} else {
 			s.prompts = append(s.prompts, q)
 		}
+	}
+	if len(s.unfinished) > 0 {
+		s.decode(max(s.config.BatchSize-len(s.unfinished), 1)) // there is room for all when they rejoin
+		return
 	}
 	places := s.config.BatchSize
 	if len(s.decodes) >= places && len(s.prompts) > 0 && !s.promptsRan {

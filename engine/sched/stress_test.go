@@ -80,7 +80,7 @@ func TestRandomRequestsGetTheirOwnTokens(t *testing.T) {
 		runs = 40
 	}
 	var total Stats
-	var finished int
+	var finished, rejoined int
 	for seed := range runs {
 		random := rand.New(rand.NewPCG(uint64(seed), 1))
 		m := newSimulation(t, randomConfig(random.IntN), random.IntN)
@@ -90,14 +90,16 @@ func TestRandomRequestsGetTheirOwnTokens(t *testing.T) {
 		}
 		got := m.s.Stats()
 		finished += m.finished
+		rejoined += m.rejoined
 		total.HitTokens += got.HitTokens
 		total.Spilled += got.Spilled
 		total.Recomputed += got.Recomputed
 	}
-	t.Logf("%d finished, %d tokens from the cache, %d spilled, %d recomputed", finished, total.HitTokens, total.Spilled, total.Recomputed)
+	t.Logf("%d finished, %d rejoined, %d tokens from the cache, %d spilled, %d recomputed",
+		finished, rejoined, total.HitTokens, total.Spilled, total.Recomputed)
 	// A stress that never comes to these places proves nothing about them.
-	if finished < 10*runs || total.HitTokens == 0 || total.Spilled == 0 || total.Recomputed == 0 {
-		t.Errorf("the stress is too easy: %d finished, %+v", finished, total)
+	if finished < 10*runs || rejoined < runs || total.HitTokens == 0 || total.Spilled == 0 || total.Recomputed == 0 {
+		t.Errorf("the stress is too easy: %d finished, %d rejoined, %+v", finished, rejoined, total)
 	}
 }
 

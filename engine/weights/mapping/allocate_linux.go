@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// allocate returns memory outside of the garbage collector's heap, in huge pages where the system has some.
-func allocate(size int) (*Memory, error) {
+// Allocate returns memory outside of the garbage collector's heap, all zeros, in huge pages where the system has some.
+func Allocate(size int) (*Memory, error) {
 	if size == 0 {
 		return &Memory{}, nil
 	}

@@ -4,8 +4,8 @@ package mapping
 
 import "unsafe"
 
-// allocate returns memory that begins at a multiple of 64 bytes, as the kernels like it.
-func allocate(size int) (*Memory, error) {
+// Allocate returns memory, all zeros, that begins at a multiple of 64 bytes, as the kernels like it.
+func Allocate(size int) (*Memory, error) {
 	const line = 64
 	data := make([]byte, size+line)
 	skip := -int(uintptr(unsafe.Pointer(unsafe.SliceData(data)))) & (line - 1)

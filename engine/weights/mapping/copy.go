@@ -15,7 +15,7 @@ const copyChunk = 16 << 20
 // be read faster than a mapping, takes as long as the disk, and is shared with nobody. progress may be nil; it hears how
 // many bytes of how many were read, from one goroutine at a time. A file that ends before is an [io.ErrUnexpectedEOF].
 func Copy(file io.ReaderAt, size int, progress func(done, total int64)) (*Memory, error) {
-	m, err := allocate(size)
+	m, err := Allocate(size)
 	if err != nil {
 		return nil, err
 	}

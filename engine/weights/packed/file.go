@@ -128,6 +128,16 @@ func (f *File) Section(name string) ([]byte, bool) {
 	return f.memory.Data[s.Offset : s.Offset+s.Length : s.Offset+s.Length], true
 }
 
+// Contents returns views of all sections that hold something, in the order of the file. Nobody checked them.
+func (f *File) Contents() (all [][]byte) {
+	for _, s := range f.sections {
+		if s.Length > 0 {
+			all = append(all, f.memory.Data[s.Offset:s.Offset+s.Length:s.Offset+s.Length])
+		}
+	}
+	return all
+}
+
 // Checked reads a section whole, with the zeros after it, and returns it if that is what was written. An error wraps
 // [ErrDamaged], or [fs.ErrNotExist] if there is no such section.
 func (f *File) Checked(name string) ([]byte, error) {
