@@ -57,6 +57,13 @@
 // is left the sequence waits. The oldest is never preempted and always finds its
 // pages, so everybody finishes.
 //
+// # Unfinished rows
+//
+// The engine may compute rows of prompts over several steps, some layers in each, so
+// that a step in which others decode does not take long. It marks them Unfinished
+// before Done; they keep their pages, are in no step and cannot be preempted until
+// Rejoin puts them into the step that finishes them, or Abandon gives them up.
+//
 // # Prefix cache
 //
 // Full blocks of PageTokens tokens are known by a chain of SHA-256 digests that
