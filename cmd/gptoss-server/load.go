@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,7 +11,6 @@ import (
 	"time"
 
 	"github.com/gptoss/gptoss-operator/engine"
-	"github.com/gptoss/gptoss-operator/engine/cpu"
 	"github.com/gptoss/gptoss-operator/engine/demo"
 	"github.com/gptoss/gptoss-operator/engine/harmony"
 	"github.com/gptoss/gptoss-operator/engine/model"
@@ -43,8 +43,8 @@ func (s *source) close() error {
 }
 
 // load opens the model and starts the engine on it. Errors name the file.
-func load(o options.Options, log *slog.Logger) (*loaded, error) {
-	s, err := open(o.Model)
+func load(ctx context.Context, o options.Options, log *slog.Logger) (*loaded, error) {
+	s, err := open(ctx, o, log)
 	if err != nil {
 		return nil, err
 	}
@@ -65,9 +65,10 @@ func load(o options.Options, log *slog.Logger) (*loaded, error) {
 	return m, nil
 }
 
-func open(path string) (*source, error) {
+func open(ctx context.Context, o options.Options, log *slog.Logger) (*source, error) {
+	path := o.Model
 	if path != "demo" && packed.Is(path) {
-		return openPacked(path)
+		return openPacked(ctx, o, log)
 	}
 	var c *weights.Checkpoint
 	var err error
@@ -80,21 +81,6 @@ func open(path string) (*source, error) {
 		return nil, err
 	}
 	return &source{checkpoint: c, config: c.Config, vocabulary: c.Vocabulary, files: c.Files()}, nil
-}
-
-func openPacked(path string) (*source, error) {
-	f, err := packed.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	s := &source{file: f, files: f}
-	if s.config, err = cpu.Config(f); err == nil {
-		s.vocabulary, err = cpu.Vocabulary(f)
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return s, nil
 }
 
 func start(s *source, o options.Options, log *slog.Logger) (*loaded, error) {
@@ -128,7 +114,7 @@ func start(s *source, o options.Options, log *slog.Logger) (*loaded, error) {
 
 // engineOptions translates the flags. Ids from vocabulary on are padding of the embedding.
 func engineOptions(s *source, o options.Options, contextLength, vocabulary int, log *slog.Logger) engine.Options {
-	e := engine.Options{
+	return engine.Options{
 		Checkpoint:      s.checkpoint,
 		Packed:          s.file,
 		ContextLength:   contextLength,
@@ -141,13 +127,17 @@ func engineOptions(s *source, o options.Options, contextLength, vocabulary int, 
 		PrefixCaching:   o.PrefixCaching,
 		SwapBytes:       o.SwapSpace,
 		Threads:         o.Threads,
-		Kernel:          o.Kernel,
+		Kernel:          kernelName(o),
 		Logger:          log,
 	}
+}
+
+// kernelName is --kernel as the engine knows it.
+func kernelName(o options.Options) string {
 	if o.Kernel == options.KernelAuto {
-		e.Kernel = ""
+		return ""
 	}
-	return e
+	return o.Kernel
 }
 
 // boundGarbage keeps the collector from waiting until there is as much garbage as there are weights, which a checkpoint

@@ -87,7 +87,7 @@ func TestLoadLayouts(t *testing.T) {
 		if o.Model = name; name != "demo" {
 			o.Model = filepath.Join(root, name)
 		}
-		m, err := load(o, slog.New(slog.DiscardHandler))
+		m, err := load(t.Context(), o, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -128,7 +128,7 @@ func TestLoadSynthetic(t *testing.T) {
 		if status := run(t.Context(), []string{"inspect", o.Model}, environment(nil), io.Discard, io.Discard); status != 0 {
 			t.Errorf("inspect %s: status %d", name, status)
 		}
-		m, err := load(o, slog.New(slog.DiscardHandler))
+		m, err := load(t.Context(), o, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -184,7 +184,7 @@ func TestPackedFilesThatCannotBeServed(t *testing.T) {
 			}
 			o := options.Default()
 			o.Model = path
-			if _, err := load(o, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), tc.want) {
+			if _, err := load(t.Context(), o, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("error %v, want %s", err, tc.want)
 			}
 		})

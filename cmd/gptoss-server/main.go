@@ -90,7 +90,7 @@ func serve(ctx context.Context, o options.Options, log *slog.Logger) error {
 	defer cancel(nil)
 	ready := make(chan *loaded, 1)
 	go func() {
-		m, err := load(o, log)
+		m, err := load(ctx, o, log)
 		if err != nil {
 			cancel(loadError{fmt.Errorf("cannot serve model %s: %w", o.Model, err)})
 			return

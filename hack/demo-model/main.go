@@ -1,13 +1,15 @@
 // Command demo-eval asks the demo model the questions that were kept from its training and counts the right answers.
 //
 // An answer is right if it is word for word the wanted one; a call, if tool and arguments are byte for byte. Besides, every
-// output is checked against the grammar of Harmony, token by token. How the questions come about: train/questions.py.
+// output is checked against the grammar of Harmony, token by token. With --divergence it compares the engine with the float32
+// reference instead. How the questions come about: train/questions.py.
 package main
 
 import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/signal"
@@ -26,10 +28,12 @@ const aim = 95
 const usage = `Usage: demo-eval [flags]
 
 Asks the demo model held-out questions and prints a table of right answers. Ends with status 1 where it misses its aims:
-95 % of the answers, 95 % of the calls, and all outputs valid Harmony.
+95 % of the answers, 95 % of the calls, and all outputs valid Harmony. With --divergence it lets the float32 reference
+answer and compares the engine's next-token distributions with its: status 1 if they are 1e-3 nats off on average.
 
-Example:
+Examples:
   go run . --questions evaluation.jsonl.gz --model ../../engine/demo/files --wrong
+  go run . --divergence --kernel generic
 
 Flags:
 `
@@ -40,9 +44,9 @@ func main() {
 
 func run() int {
 	var o struct {
-		questions, model string
-		limit            int
-		wrong, sampled   bool
+		questions, model, kernel string
+		limit, positions         int
+		wrong, sampled, diverge  bool
 	}
 	flags := flag.NewFlagSet("demo-eval", flag.ExitOnError)
 	flags.Usage = func() {
@@ -54,24 +58,42 @@ func run() int {
 	flags.IntVar(&o.limit, "limit", 0, "ask only every n-th question, so that at most so many are asked; 0 asks all")
 	flags.BoolVar(&o.wrong, "wrong", false, "print the questions that were answered wrongly")
 	flags.BoolVar(&o.sampled, "sampled", false, "sample with the server's defaults (temperature 0.7, top_p 0.9) instead of taking the likeliest token")
+	flags.BoolVar(&o.diverge, "divergence", false, "compare the engine with the float32 reference instead")
+	flags.IntVar(&o.positions, "positions", 10_000, "with --divergence: how many positions of answers are compared at least")
+	flags.StringVar(&o.kernel, "kernel", "", "with --divergence: the engine's kernels, such as generic; all have the same results (default: the best)")
 	_ = flags.Parse(os.Args[1:]) // ends the process on an error
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	if o.diverge {
+		d, err := diverge(ctx, o.questions, o.model, o.kernel, o.positions)
+		return conclude(d, err)
+	}
 	params := sample.Params{TopP: 1}
 	if o.sampled {
 		params = sample.Params{Temperature: 0.7, TopP: 0.9}
 	}
 	s, err := evaluate(ctx, o.questions, o.model, o.limit, params)
+	if err == nil && o.wrong {
+		s.printWrong(os.Stdout)
+	}
+	return conclude(s, err)
+}
+
+// finding is what was found out about the model.
+type finding interface {
+	print(w io.Writer)
+	reached() bool // its aims
+}
+
+// conclude prints a finding and returns the exit status.
+func conclude(found finding, err error) int {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "demo-eval:", err)
 		return 1
 	}
-	if o.wrong {
-		s.printWrong(os.Stdout)
-	}
-	s.print(os.Stdout)
-	if !s.reached() {
+	found.print(os.Stdout)
+	if !found.reached() {
 		return 1
 	}
 	return 0

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"math"
+	"slices"
 	"testing"
 
 	"github.com/gptoss/gptoss-operator/engine/sample"
@@ -24,6 +26,52 @@ func TestSampleOfQuestions(t *testing.T) {
 	}
 	if n := answers.valid + calls.valid; n < answers.asked+calls.asked {
 		t.Errorf("%d of %d outputs are Harmony, want all", n, answers.asked+calls.asked)
+	}
+}
+
+// TestDivergence compares a few answers; all kernels of this machine must give the same.
+func TestDivergence(t *testing.T) {
+	var want *divergence
+	for _, kernel := range []string{"", "generic"} {
+		d, err := diverge(t.Context(), questionsFile, "", kernel, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := len(d.answers.nats); n < 100 || len(d.prompts.nats) < n || !d.reached() {
+			t.Errorf("mean %g over %d positions of answers and %d of prompts", d.answers.mean(), n, len(d.prompts.nats))
+		}
+		if want == nil {
+			want = d
+		}
+		if !slices.Equal(want.answers.nats, d.answers.nats) || !slices.Equal(want.prompts.nats, d.prompts.nats) {
+			t.Errorf("%s and %s differ", want.kernel, d.kernel)
+		}
+	}
+}
+
+// TestDistance computes divergences by hand.
+func TestDistance(t *testing.T) {
+	var d distance
+	for _, got := range [][]float32{{0, 0}, {1, 1}, {0, 1}} {
+		if err := d.add([]float32{0, 0}, got); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// ln 2 less than the entropies across: (ln(1+e) + ln(1+e) - 1)/2 - ln 2
+	want := []float64{0, 0, math.Log(1+math.E) - 0.5 - math.Ln2}
+	for i := range want {
+		if math.Abs(d.nats[i]-want[i]) > 1e-12 {
+			t.Errorf("divergence %d is %g, want %g", i, d.nats[i], want[i])
+		}
+	}
+	if m := d.mean(); math.Abs(m-want[2]/3) > 1e-12 || d.different != 1 {
+		t.Errorf("mean %g, %d with another likeliest token", m, d.different)
+	}
+	if (&divergence{answers: distance{nats: []float64{2 * maxDivergence}}}).reached() || (&divergence{}).reached() {
+		t.Error("too far off, or nothing at all, is reached")
+	}
+	if err := d.add([]float32{0, 0}, []float32{0, float32(math.NaN())}); err == nil {
+		t.Error("no error for logits that are no numbers")
 	}
 }
 

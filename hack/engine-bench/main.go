@@ -32,6 +32,7 @@ Flags:
   --rounds N          how often everybody takes a turn (default 3)
   --repetitions N     measurements of each figure in a turn (default 2)
   --threads N         cores that compute (default all)
+  --load HOW          where ours reads its packed model from: map or copy (default map)
   --prompt N          tokens of the prompt (default 512)
   --decode N          tokens that one sequence generates (default 64)
   --sequences LIST    sequences that decode together (default 1,4,16)
@@ -55,6 +56,7 @@ type settings struct {
 	peers                      []peer
 	rounds, repetitions        int
 	threads                    int
+	load                       string
 	prompt, decode             int
 	sequences                  []int
 	batchDecode                int
@@ -116,7 +118,7 @@ func measure(ctx context.Context, s settings, stdout io.Writer, say func(string,
 // parse reads the command line; cache is where models are made unless it says so.
 func parse(args []string, cache string) (settings, error) {
 	s := settings{
-		rounds: 3, repetitions: 2, prompt: 512, decode: 64, sequences: []int{1, 4, 16}, batchDecode: 32,
+		load: "map", rounds: 3, repetitions: 2, prompt: 512, decode: 64, sequences: []int{1, 4, 16}, batchDecode: 32,
 		once: "memory,prefix,latency", foreign: 0.5, retries: 2, look: 2 * time.Second,
 	}
 	if cache != "" {
@@ -125,7 +127,7 @@ func parse(args []string, cache string) (settings, error) {
 	set := flag.NewFlagSet("engine-bench", flag.ContinueOnError)
 	set.SetOutput(io.Discard)
 	for name, to := range map[string]*string{
-		"server": &s.server, "model": &s.model, "gguf": &s.gguf, "cache": &s.cache, "once": &s.once, "json": &s.json,
+		"server": &s.server, "model": &s.model, "gguf": &s.gguf, "cache": &s.cache, "once": &s.once, "json": &s.json, "load": &s.load,
 	} {
 		set.StringVar(to, name, *to, "")
 	}
@@ -172,6 +174,8 @@ func (s *settings) check() error {
 		return errors.New("want --server, the program to measure")
 	case s.threads < 0 || s.threads > 1024:
 		return fmt.Errorf("--threads is %d, want 0 to 1024", s.threads)
+	case s.load != "map" && s.load != "copy":
+		return fmt.Errorf("--load is %.40q, want map or copy", s.load)
 	case s.retries < 0 || s.retries > 100:
 		return fmt.Errorf("--retries is %d, want 0 to 100", s.retries)
 	case !(s.foreign > 0):

@@ -97,6 +97,7 @@ func (s *settings) ours(work string, decode, repetitions int) []string {
 	}
 	return []string{
 		s.server, "bench", s.model, "--work=" + work, "--repetitions=" + strconv.Itoa(repetitions), "--threads=" + strconv.Itoa(s.threads),
+		"--load=" + s.load,
 		"--prompt=" + strconv.Itoa(s.prompt), "--decode=" + strconv.Itoa(decode), "--context=" + strconv.Itoa(contextTokens),
 		"--sequences=" + strings.Join(list, ","), "--memory-sequences=" + strconv.Itoa(memorySequences),
 		"--memory-context=" + strconv.Itoa(memoryContext), "--output=json", "--quiet",

@@ -94,14 +94,17 @@ func shown(out io.Writer) *terminal.Meter {
 }
 
 func TestEverything(t *testing.T) {
-	for name, path := range map[string]string{"packed": packedDemo(t), "demo": "demo"} {
+	file := packedDemo(t)
+	for name, tc := range map[string]struct{ path, load, wantLoad string }{
+		"packed": {file, loadMap, loadMap}, "packed, copied": {file, loadCopy, loadCopy}, "demo": {demoPath, loadCopy, ""},
+	} {
 		t.Run(name, func(t *testing.T) {
-			r, err := quick(t, path).run(t.Context(), demo(), shown(io.Discard))
+			r, err := quick(t, tc.path, "--load="+tc.load).run(t.Context(), demo(), shown(io.Discard))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if want := path != "demo" && runtime.GOOS != "windows"; r.Model.Mapped != want {
-				t.Errorf("mapped is %v, want %v", r.Model.Mapped, want)
+			if want := tc.wantLoad == loadMap && runtime.GOOS != "windows"; r.Model.Mapped != want || r.Settings.Load != tc.wantLoad {
+				t.Errorf("mapped is %v, load is %q, want %v and %q", r.Model.Mapped, r.Settings.Load, want, tc.wantLoad)
 			}
 			if r.Settings.Threads < 1 || r.Settings.Kernel == "" || r.Machine.Processor == "" {
 				t.Errorf("settings %+v on %+v", r.Settings, r.Machine)
@@ -194,6 +197,7 @@ func TestErrors(t *testing.T) {
 		"a long list":         {[]string{"a", "--prompt=" + strings.Repeat("1,", 40) + "1"}, 2, "want at most 32 numbers; see --help"},
 		"an unknown kernel":   {[]string{"a", "--kernel=x"}, 2, `unknown variant "x"`},
 		"an unknown format":   {[]string{"a", "--output=xml"}, 2, `--output is "xml", want text or json; see --help`},
+		"an unknown place":    {[]string{"a", "--load=auto"}, 2, `--load is "auto", want map or copy; see --help`},
 		"too many sequences":  {[]string{"a", "--max-batch-tokens=8"}, 2, "--sequences 16 do not fit into steps of --max-batch-tokens 8; see --help"},
 		"too many streams":    {[]string{"a", "--max-batch-tokens=8", "--sequences=1", "--streams=8"}, 2, "--streams 8 leave no room for prompts in steps of --max-batch-tokens 8; see --help"},
 		"too much to hold":    {[]string{"a", "--max-batch-tokens=4", "--sequences=1", "--streams=1"}, 2, "--memory-sequences 8 do not fit into steps of --max-batch-tokens 4; see --help"},
@@ -286,8 +290,8 @@ func TestUsageNamesEveryFlag(t *testing.T) {
 			t.Errorf("--%s=%s is not the default:\n%s", name, value, diff)
 		}
 	}
-	if flags != 17 {
-		t.Errorf("the usage text names %d flags, want 17", flags)
+	if flags != 18 {
+		t.Errorf("the usage text names %d flags, want 18", flags)
 	}
 }
 

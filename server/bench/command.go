@@ -46,6 +46,9 @@ Flags:
         cores that compute; 0 means all that the process may use (default 0)
   --kernel NAME
         kernels to compute with, such as avx2 or generic; auto takes the best (default auto)
+  --load HOW
+        where a packed file is read from: map, its mapping, or copy, huge pages of this process alone, which
+        some machines read faster; other models are packed into memory anyway (default map)
   --prompt LIST
         lengths of the prompts of prefill (default 512)
   --decode N
@@ -82,6 +85,12 @@ const demoPath = "demo"
 // kernelAuto is the value of --kernel that leaves the choice to the processor.
 const kernelAuto = "auto"
 
+// The values of --load.
+const (
+	loadMap  = "map"
+	loadCopy = "copy"
+)
+
 // The works, in the order in which they are done.
 const (
 	workPrefill = "prefill"
@@ -101,6 +110,7 @@ type command struct {
 	repetitions     int
 	threads         int
 	kernel          string
+	load            string
 	prompts         []int
 	decode, context int
 	sequences       []int
@@ -154,7 +164,7 @@ func (c command) execute(ctx context.Context, demo fs.FS, m *terminal.Meter, std
 // parse takes flags before and after the model.
 func parse(args []string, environmentKernel string) (command, error) {
 	c := command{
-		work: works, repetitions: 3, kernel: kernelAuto, prompts: []int{512}, decode: 64, context: 128,
+		work: works, repetitions: 3, kernel: kernelAuto, load: loadMap, prompts: []int{512}, decode: 64, context: 128,
 		sequences: []int{1, 2, 4, 8, 16}, stepTokens: 512, prefix: 2000, streams: []int{1, 4}, longPrompt: 4000,
 		memorySequences: 8, memoryContext: 4096, output: "text", rooflineTime: rooflineTime, hugeBytes: anonymousBytes,
 	}
@@ -190,6 +200,7 @@ func parse(args []string, environmentKernel string) (command, error) {
 	list("sequences", &c.sequences, maxSequences)
 	list("streams", &c.streams, maxSequences)
 	set.StringVar(&c.kernel, "kernel", c.kernel, "")
+	set.StringVar(&c.load, "load", c.load, "")
 	set.StringVar(&c.output, "output", c.output, "")
 	set.BoolVar(&c.quiet, "quiet", false, "")
 	var paths []string
@@ -222,6 +233,8 @@ func (c *command) check(paths []string) error {
 		return fmt.Errorf("want one MODEL, not %d", len(paths))
 	case c.output != "text" && c.output != "json":
 		return fmt.Errorf("--output is %.40q, want text or json", c.output)
+	case c.load != loadMap && c.load != loadCopy:
+		return fmt.Errorf("--load is %.40q, want map or copy", c.load)
 	case slices.Max(c.sequences) > c.stepTokens:
 		return fmt.Errorf("--sequences %d do not fit into steps of --max-batch-tokens %d", slices.Max(c.sequences), c.stepTokens)
 	case slices.Max(c.streams) >= c.stepTokens:

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // hertz is the unit of /proc/stat, the same on all architectures.
@@ -36,9 +34,6 @@ func kibibytes(text, name string) (int64, bool) {
 	n, err := strconv.ParseInt(value, 10, 50)
 	return n << 10, err == nil && n >= 0
 }
-
-// available returns the memory that can be taken without pushing anything out that is in use.
-func available() (bytes int64, ok bool) { return kibibytes(read("/proc/meminfo"), "MemAvailable") }
 
 // peakResident returns the most memory that the process had since resetPeak.
 func peakResident() (bytes int64, ok bool) { return kibibytes(read("/proc/self/status"), "VmHWM") }
@@ -78,16 +73,4 @@ func busyTime(stat string) (time.Duration, bool) {
 		}
 	}
 	return time.Duration(ticks) * (time.Second / hertz), true
-}
-
-// hugeMemory returns memory outside of the heap, in huge pages where the system has some.
-func hugeMemory(bytes int) (data []byte, release func(), err error) {
-	data, err = unix.Mmap(-1, 0, bytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
-	if err != nil {
-		return nil, nil, err
-	}
-	_ = unix.Madvise(data, unix.MADV_HUGEPAGE) // refused where they are switched off: then it is measured without
-	return data, func() {
-		_ = unix.Munmap(data) // fails for what was never mapped only
-	}, nil
 }

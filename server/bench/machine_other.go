@@ -2,14 +2,9 @@
 
 package bench
 
-import (
-	"errors"
-	"time"
-)
+import "time"
 
 func (*Machine) describe() {}
-
-func available() (bytes int64, ok bool) { return 0, false }
 
 func peakResident() (bytes int64, ok bool) { return 0, false }
 
@@ -19,7 +14,3 @@ func resetPeak() {}
 func Busy() (spent time.Duration, ok bool) { return 0, false }
 
 func currentLoad() (load, bool) { return load{}, false }
-
-func hugeMemory(int) (data []byte, release func(), err error) {
-	return nil, nil, errors.New("no huge pages on this system")
-}

@@ -50,6 +50,7 @@ type Settings struct {
 	Kernel         string `json:"kernel"`
 	Repetitions    int    `json:"repetitions"`
 	MaxBatchTokens int    `json:"max_batch_tokens"`
+	Load           string `json:"load,omitempty"` // of a packed file: map or copy
 }
 
 // Roofline is what the machine can do.

@@ -2,12 +2,12 @@ package bench
 
 import (
 	"context"
-	"runtime"
-	"sync"
+	"errors"
 	"sync/atomic"
 	"time"
 
-	"github.com/gptoss/gptoss-operator/engine/kernel"
+	"github.com/gptoss/gptoss-operator/engine/weights/mapping"
+	"github.com/gptoss/gptoss-operator/engine/weights/placement"
 )
 
 const (
@@ -15,28 +15,13 @@ const (
 	mostRead = 4 << 30
 	// anonymousBytes is the memory that is taken to be measured.
 	anonymousBytes = 1 << 30
-	// spareBytes stay free of it, beside the weights.
+	// spareBytes stay free of it.
 	spareBytes = 1 << 30
-	// piece is what a thread reads before it asks for more, so that a disturbed one does not keep the others waiting.
-	piece = 1 << 20
 	// rooflineSamples are taken of each series at the start.
 	rooflineSamples = 5
 	// rooflineTime is how long a sample takes.
 	rooflineTime = 400 * time.Millisecond
 )
-
-// pieces are parts of memory that are read in turns.
-type pieces [][]byte
-
-func piecesOf(memory [][]byte) (all pieces, bytes int64) {
-	for _, m := range memory {
-		for ; len(m) > 0; m = m[min(piece, len(m)):] {
-			p := m[:min(piece, len(m))]
-			all, bytes = append(all, p), bytes+int64(len(p))
-		}
-	}
-	return all, bytes
-}
 
 // first returns so many bytes of memory from its beginning.
 func first(memory [][]byte, bytes int) (part [][]byte) {
@@ -49,45 +34,13 @@ func first(memory [][]byte, bytes int) (part [][]byte) {
 	return part
 }
 
-// together runs f on so many threads.
-func together(threads int, f func()) {
-	var wg sync.WaitGroup
-	for range threads {
-		wg.Go(func() {
-			runtime.LockOSThread()
-			defer runtime.UnlockOSThread()
-			f()
-		})
-	}
-	wg.Wait()
-}
-
-// read reads all pieces, over and over until so much time has passed, on all threads, and returns how many bytes that were.
-func (p pieces) read(ctx context.Context, k kernel.Kernel, threads int, least time.Duration) (bytes int64) {
-	var next, done atomic.Int64
-	begun := time.Now()
-	together(threads, func() {
-		for ctx.Err() == nil {
-			i := int(next.Add(1)) - 1
-			if i >= len(p) && time.Since(begun) >= least {
-				return
-			}
-			k.Read(p[i%len(p)])
-			done.Add(int64(len(p[i%len(p)])))
-		}
-	})
-	return done.Load()
-}
-
 // bandwidth adds to a series how fast memory can be read, so many times.
-func (b *bench) bandwidth(ctx context.Context, s *Series, all pieces, samples int) error {
+func (b *bench) bandwidth(ctx context.Context, s *Series, all placement.Pieces, samples int) error {
 	if len(all) == 0 {
 		return nil
 	}
 	return b.sample(ctx, []*Series{s}, samples, func(int) ([]float64, error) {
-		begun := time.Now()
-		bytes := all.read(ctx, b.kernels, b.report.Settings.Threads, b.rooflineTime)
-		return []float64{float64(bytes) / time.Since(begun).Seconds() / 1e9}, nil
+		return []float64{all.Speed(ctx, b.kernels, b.report.Settings.Threads, b.rooflineTime)}, nil
 	})
 }
 
@@ -97,7 +50,7 @@ func (b *bench) peak(ctx context.Context, s *Series) error {
 	return b.sample(ctx, []*Series{s}, rooflineSamples, func(int) ([]float64, error) {
 		var operations atomic.Int64
 		begun := time.Now()
-		together(b.report.Settings.Threads, func() {
+		placement.Together(b.report.Settings.Threads, func() {
 			for time.Since(begun) < b.rooflineTime {
 				operations.Add(b.kernels.Peak(rounds))
 			}
@@ -118,25 +71,25 @@ func (b *bench) roofline(ctx context.Context) error {
 	if err := b.anonymous(ctx); err != nil {
 		return err
 	}
-	b.pieces, r.ReadBytes = piecesOf(first(b.source.memory(b.weights), mostRead))
+	b.pieces, r.ReadBytes = placement.Cut(first(b.source.memory(b.weights), mostRead))
 	return b.bandwidth(ctx, &r.Weights, b.pieces, rooflineSamples)
 }
 
 // anonymous measures memory in huge pages, where that pushes nothing out.
 func (b *bench) anonymous(ctx context.Context) error {
-	room, ok := available()
-	if !ok || b.hugeBytes == 0 || room < int64(b.hugeBytes)+spareBytes+b.report.Model.WeightBytes {
+	room, ok := placement.Room()
+	if !ok || b.hugeBytes == 0 || room < int64(b.hugeBytes)+spareBytes {
 		return nil
 	}
-	data, release, err := hugeMemory(b.hugeBytes)
-	if err != nil {
-		return nil // a system without huge pages is measured without
+	memory, err := mapping.Allocate(b.hugeBytes)
+	if memory == nil {
+		b.say("the machine: memory, without huge pages: %v", err)
+		return nil
 	}
-	defer release()
-	for i := range data {
-		data[i] = byte(i)
+	for i := range memory.Data {
+		memory.Data[i] = byte(i)
 	}
 	b.report.Roofline.Anonymous = &Series{Unit: unitBandwidth}
-	all, _ := piecesOf([][]byte{data})
-	return b.bandwidth(ctx, b.report.Roofline.Anonymous, all, rooflineSamples)
+	all, _ := placement.Cut([][]byte{memory.Data})
+	return errors.Join(b.bandwidth(ctx, b.report.Roofline.Anonymous, all, rooflineSamples), memory.Close())
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/gptoss/gptoss-operator/engine/model"
 	"github.com/gptoss/gptoss-operator/engine/weights"
 	"github.com/gptoss/gptoss-operator/engine/weights/packed"
+	"github.com/gptoss/gptoss-operator/engine/weights/placement"
 	"github.com/gptoss/gptoss-operator/server/terminal"
 )
 
@@ -36,13 +37,19 @@ type source struct {
 	config     model.Config
 }
 
-func open(path string, demo fs.FS) (s *source, err error) {
+// open opens a model; progress hears how far the copy of a packed file is, where one is wanted.
+func open(path, load string, demo fs.FS, progress func(done, total int64)) (s *source, err error) {
 	s = &source{}
 	switch {
 	case path == demoPath:
 		s.checkpoint, err = weights.OpenFS(demo)
 	case packed.Is(path):
-		if s.file, err = packed.Open(path); err != nil {
+		if load == loadCopy {
+			s.file, err = packed.OpenCopy(path, progress)
+		} else {
+			s.file, err = packed.Open(path)
+		}
+		if err != nil {
 			return nil, err
 		}
 		if s.config, err = cpu.Config(s.file); err != nil {
@@ -75,16 +82,11 @@ func (s *source) load() (*cpu.Weights, error) {
 }
 
 // memory returns weights to be read as bytes: all of a file, of others what can be seen.
-func (s *source) memory(w *cpu.Weights) (all [][]byte) {
+func (s *source) memory(w *cpu.Weights) [][]byte {
 	if s.file == nil {
 		return [][]byte{unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(w.Embedding))), 2*len(w.Embedding))}
 	}
-	for _, section := range s.file.Sections() {
-		if data, ok := s.file.Section(section.Name); ok && len(data) > 0 {
-			all = append(all, data)
-		}
-	}
-	return all
+	return s.file.Contents()
 }
 
 // bench is a run of the command.
@@ -94,7 +96,7 @@ type bench struct {
 	source  *source
 	weights *cpu.Weights
 	kernels kernel.Kernel
-	pieces  pieces // of the weights, to read
+	pieces  placement.Pieces // of the weights, to read
 	report  *Report
 }
 
@@ -108,7 +110,7 @@ func (c command) run(ctx context.Context, demo fs.FS, m *terminal.Meter) (report
 		return nil, err
 	}
 	b.say("opening %s", c.model)
-	if b.source, err = open(c.model, demo); err != nil {
+	if b.source, err = open(c.model, c.load, demo, m.Progress); err != nil {
 		return nil, fmt.Errorf("cannot measure %s: %w", c.model, err)
 	}
 	defer func() { err = errors.Join(err, b.source.close()) }()
@@ -150,19 +152,20 @@ func (b *bench) describe() {
 		TotalParameters: c.TotalParameters(), ActiveParameters: c.ActiveParameters(), WeightBytes: c.Memory(model.Serving{}).Weights,
 	}
 	if f := b.source.file; f != nil {
+		b.report.Settings.Load = b.load
 		b.report.Model.Digest, b.report.Model.Mapped = f.Digest(), f.Mapped()
 	}
 }
 
 // warmUp reads all weights, so that no measurement waits for the disk or for the system to map a page.
 func (b *bench) warmUp(ctx context.Context) error {
-	all, total := piecesOf(b.source.memory(b.weights))
+	all, total := placement.Cut(b.source.memory(b.weights))
 	const batch = 64
 	var done int64
 	b.say("reading the weights")
 	for len(all) > 0 && ctx.Err() == nil {
 		n := min(batch, len(all))
-		done += all[:n].read(ctx, b.kernels, b.report.Settings.Threads, 0)
+		done += all[:n].Read(ctx, b.kernels, b.report.Settings.Threads, 0)
 		b.meter.Progress(done, total)
 		all = all[n:]
 	}

@@ -16,6 +16,13 @@ const DefaultContextLength = 8192
 // KernelAuto is the value of --kernel that leaves the choice to the processor.
 const KernelAuto = "auto"
 
+// The values of --load.
+const (
+	LoadAuto = "auto" // what measures better, if there is room for a copy
+	LoadMap  = "map"
+	LoadCopy = "copy"
+)
+
 // Options is the whole configuration of gptoss-server.
 type Options struct {
 	// Host is the address to listen on.
@@ -57,6 +64,9 @@ type Options struct {
 	Threads int
 	// Kernel names the instructions to compute with: auto, generic, avx2, avx512, neon or dotprod.
 	Kernel string
+	// Load says where a packed file is computed with: LoadMap where it lies, LoadCopy in memory of this process alone, or
+	// LoadAuto. Other models are packed into memory anyway.
+	Load string
 	// MaxQueue is how many requests may wait for their turn before new ones get 429.
 	MaxQueue int
 	// MaxBodyBytes is the largest request body.
@@ -83,7 +93,7 @@ func Default() Options {
 		// What a node with 16 GiB has room for beside gpt-oss-20b; most of its experts are then read in every step anyway.
 		MaxSequences: 8,
 		// With 512 tokens an expert of gpt-oss-20b meets 64 of them, enough that reading it is not what takes the time.
-		MaxBatchTokens: 512, PrefixCaching: true, Kernel: KernelAuto,
+		MaxBatchTokens: 512, PrefixCaching: true, Kernel: KernelAuto, Load: LoadAuto,
 		// One answer takes seconds, so a client that is 64th in line has long been served better by another pod.
 		MaxQueue: 64,
 		// A full window of 131072 tokens is about 600 kB of text; escaping, tools and replayed reasoning multiply it.

@@ -43,14 +43,14 @@ func TestParse(t *testing.T) {
 				"--host=::1", "--port=0", "--model=/m", "--served-model-name=chat", "--api-key=k", "--api-key-file=/k", "--context-length=4096",
 				"--max-tokens=7", "--temperature=0", "--top-p=1", "--reasoning-level=high",
 				"--max-sequences=16", "--batch-size=4", "--max-batch-tokens=64", "--batch-timeout=10ms", "--prefix-caching=false",
-				"--swap-space=4Gi", "--threads=3", "--kernel=generic", "--max-queue=1", "--max-body-bytes=1024",
+				"--swap-space=4Gi", "--threads=3", "--kernel=generic", "--load=copy", "--max-queue=1", "--max-body-bytes=1024",
 				"--shutdown-delay=2s", "--shutdown-grace=1m", "--termination-log=/t", "--log-level=debug", "--log-format=text",
 			},
 			want: Options{
 				Host: "::1", Model: "/m", ServedModelName: "chat", APIKeys: Keys{"k"}, APIKeyFile: "/k", ContextLength: 4096,
 				MaxTokens: 7, TopP: 1, ReasoningLevel: "high",
 				MaxSequences: 16, BatchSize: 4, MaxBatchTokens: 64, BatchTimeout: 10 * time.Millisecond,
-				SwapSpace: 4 << 30, Threads: 3, Kernel: "generic", MaxQueue: 1, MaxBodyBytes: 1024,
+				SwapSpace: 4 << 30, Threads: 3, Kernel: "generic", Load: "copy", MaxQueue: 1, MaxBodyBytes: 1024,
 				ShutdownDelay: 2 * time.Second, ShutdownGrace: time.Minute, TerminationLog: "/t",
 				LogLevel: "debug", LogFormat: "text",
 			},
@@ -95,6 +95,7 @@ func TestParseErrors(t *testing.T) {
 		"a negative swap space":      {[]string{"--swap-space=-1Gi"}, `--swap-space "-1Gi": must be a number of bytes from 0 to 16Ti, such as 512Mi or 4Gi`},
 		"prefix caching perhaps":     {[]string{"--prefix-caching=maybe"}, `--prefix-caching "maybe": must be true or false`},
 		"an unknown kernel":          {[]string{"--kernel=mmx"}, `--kernel "mmx": must be one of auto, generic, avx2, avx512, neon, dotprod`},
+		"an unknown place":           {[]string{"--load=disk"}, `--load "disk": must be one of auto, map, copy`},
 		"unknown flag":               {[]string{"--gpu=1"}, `flag provided but not defined: -gpu; --help lists the flags`},
 		"missing value":              {[]string{"--port"}, `flag needs an argument: -port; --help lists the flags`},
 		"positional argument":        {[]string{"serve"}, `unexpected argument "serve": every setting is a flag; --help lists them`},
@@ -177,6 +178,7 @@ func generate(r *rand.Rand) Options {
 	maybe(func() { o.SwapSpace = r.Int64N(1<<10) << r.IntN(35) })
 	maybe(func() { o.Threads = r.IntN(maxThreads + 1) })
 	maybe(func() { o.Kernel = pick("auto", "generic", "avx2", "avx512", "neon", "dotprod") })
+	maybe(func() { o.Load = pick("auto", "map", "copy") })
 	maybe(func() { o.MaxQueue = 1 + r.IntN(maxQueue) })
 	maybe(func() { o.MaxBodyBytes = minBodyBytes + r.Int64N(maxBodyBytes-minBodyBytes+1) })
 	maybe(func() { o.ShutdownDelay = time.Duration(r.Int64N(int64(maxGrace) + 1)) })

@@ -16,8 +16,8 @@ var allowed = map[string][]string{
 	"api/v1alpha1":        {},
 	"cmd/gptoss-operator": {"api/v1alpha1", "controllers"},
 	"cmd/gptoss-server": {
-		"engine", "engine/cpu", "engine/demo", "engine/harmony", "engine/model", "engine/tokenizer", "engine/tokenizer/o200k", "engine/weights",
-		"engine/weights/packed", "server", "server/bench", "server/inspect", "server/options", "server/pack", "server/pull", "server/synth",
+		"engine", "engine/cpu", "engine/demo", "engine/harmony", "engine/kernel", "engine/model", "engine/tokenizer", "engine/tokenizer/o200k",
+		"engine/weights", "engine/weights/packed", "engine/weights/placement", "server", "server/bench", "server/inspect", "server/options", "server/pack", "server/pull", "server/synth",
 		"server/terminal",
 	},
 	"controllers":           {"api/v1alpha1", "controllers/resources"},
@@ -40,11 +40,13 @@ var allowed = map[string][]string{
 	"engine/weights/mapping":     {},
 	"engine/weights/packed":      {"engine/weights/mapping", "engine/weights/part"},
 	"engine/weights/part":        {},
+	"engine/weights/placement":   {"engine/kernel", "engine/weights/mapping"},
 	"engine/weights/safetensors": {},
 	"engine/weights/weightstest": {"engine/model", "engine/weights/gguf"}, // writes checkpoints for tests
 	"server":                     {"engine", "engine/harmony", "engine/model", "engine/sample", "engine/tokenizer", "server/openai", "server/options"},
 	"server/bench": {
-		"engine", "engine/cpu", "engine/kernel", "engine/model", "engine/weights", "engine/weights/packed", "server/terminal",
+		"engine", "engine/cpu", "engine/kernel", "engine/model", "engine/weights", "engine/weights/mapping", "engine/weights/packed",
+		"engine/weights/placement", "server/terminal",
 	},
 	"server/inspect": {"engine/cpu", "engine/model", "engine/weights", "engine/weights/packed"},
 	"server/openai":  {},

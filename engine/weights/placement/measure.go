@@ -35,6 +35,11 @@ type Speeds struct {
 // Measure compares a sample of mapped weights with a copy of it in huge pages. It takes less than two seconds, most of them
 // where the weights have to come from a disk, and a quarter of a GB of memory meanwhile.
 func Measure(ctx context.Context, weights [][]byte, k kernel.Kernel, threads int) (Speeds, error) {
+	return measure(ctx, weights, k, threads, leastSample)
+}
+
+// measure wants a sample of at least so many bytes.
+func measure(ctx context.Context, weights [][]byte, k kernel.Kernel, threads, least int) (Speeds, error) {
 	all, _ := Cut(weights)
 	mapped := warm(ctx, sample(all), k, threads)
 	// Every page of it has been touched once: from here on neither the disk nor the system takes part.
@@ -44,7 +49,7 @@ func Measure(ctx context.Context, weights [][]byte, k kernel.Kernel, threads int
 	if ctx.Err() != nil {
 		return Speeds{}, ctx.Err()
 	}
-	if bytes < leastSample {
+	if bytes < least {
 		return Speeds{}, errors.New("the weights come too slowly for it")
 	}
 	memory, err := mapping.Allocate(bytes)

@@ -17,7 +17,7 @@ import (
 // TestChoose decides without a machine.
 func TestChoose(t *testing.T) {
 	const gb = 1_000_000_000
-	speeds := func(ratio float64) Speeds { return Speeds{Mapped: 10, Huge: 10 * ratio, Ratio: ratio} }
+	speeds := func(ratio float64) *Speeds { return &Speeds{Mapped: 10, Huge: 10 * ratio, Ratio: ratio} }
 	usual := Weights{Bytes: 12 * gb, Mapped: true, Beside: 2 * gb}
 	with := func(change func(*Weights)) Weights {
 		w := usual
@@ -28,74 +28,50 @@ func TestChoose(t *testing.T) {
 	tests := map[string]struct {
 		weights  Weights
 		room     int64
-		measured Speeds
+		measured *Speeds // nil: nothing is measured, or fails to be
 		failed   error
 		want     Choice
 	}{
-		"a copy is faster and fits": {
-			usual, enough, speeds(1.3), nil,
-			Choice{true, "huge pages are read 1.30 times as fast, and there is room for a copy", speeds(1.3)},
-		},
-		"just worth it": {
-			usual, enough, speeds(worthCopying), nil,
-			Choice{true, "huge pages are read 1.10 times as fast, and there is room for a copy", speeds(worthCopying)},
-		},
-		"as fast where it lies": {
-			usual, enough, speeds(1.04), nil,
-			Choice{false, "huge pages are read 1.04 times as fast, a copy is worth it from 1.10 on", speeds(1.04)},
-		},
-		"no number": {
-			usual, enough, speeds(math.NaN()), nil,
-			Choice{false, "huge pages are read NaN times as fast, a copy is worth it from 1.10 on", speeds(math.NaN())},
-		},
-		"a byte too little memory": {
-			usual, enough - 1, Speeds{}, nil,
-			Choice{Why: "15.1 GB of memory are free, a copy and everything beside it need 15.1 GB"},
-		},
-		"a plan beyond all numbers": {
-			with(func(w *Weights) { w.Beside = math.MaxInt64 }), enough, Speeds{}, nil,
-			Choice{Why: "15.1 GB of memory are free, a copy and everything beside it need 9223372036.9 GB"},
-		},
-		"nobody knows the memory": {usual, -1, Speeds{}, nil, Choice{Why: "this system does not tell how much memory is free"}},
-		"a small file": {
-			with(func(w *Weights) { w.Bytes = sampleBytes - 1 }), enough, Speeds{}, nil,
-			Choice{Why: "so small that it hardly matters"},
-		},
-		"read already": {
-			with(func(w *Weights) { w.Mapped = false }), enough, Speeds{}, nil,
-			Choice{Why: "the file cannot be mapped where it lies, so it was read"},
-		},
-		"nothing to measure": {
-			usual, enough, Speeds{}, errors.New("the weights come too slowly for it"),
-			Choice{Why: "nothing could be measured: the weights come too slowly for it"},
-		},
+		"a copy is faster and fits": {usual, enough, speeds(1.3), nil, Choice{true, "huge pages are read 1.30 times as fast, and there is room for a copy", *speeds(1.3)}},
+		"just worth it":             {usual, enough, speeds(worthCopying), nil, Choice{true, "huge pages are read 1.10 times as fast, and there is room for a copy", *speeds(worthCopying)}},
+		"as fast where it lies":     {usual, enough, speeds(1.04), nil, Choice{false, "huge pages are read 1.04 times as fast, a copy is worth it from 1.10 on", *speeds(1.04)}},
+		"no number":                 {usual, enough, speeds(math.NaN()), nil, Choice{false, "huge pages are read NaN times as fast, a copy is worth it from 1.10 on", *speeds(math.NaN())}},
+		"a byte too little memory":  {usual, enough - 1, nil, nil, Choice{Why: "15.1 GB of memory are free, a copy and everything beside it need 15.1 GB"}},
+		"a plan beyond all numbers": {with(func(w *Weights) { w.Beside = math.MaxInt64 }), enough, nil, nil, Choice{Why: "15.1 GB of memory are free, a copy and everything beside it need 9223372036.9 GB"}},
+		"nobody knows the memory":   {usual, -1, nil, nil, Choice{Why: "this system does not tell how much memory is free"}},
+		"a small file":              {with(func(w *Weights) { w.Bytes = sampleBytes - 1 }), enough, nil, nil, Choice{Why: "so small that it hardly matters"}},
+		"read already":              {with(func(w *Weights) { w.Mapped = false }), enough, nil, nil, Choice{Why: "the file cannot be mapped where it lies, so it was read"}},
+		"nothing to measure":        {usual, enough, nil, errors.New("the weights come too slowly for it"), Choice{Why: "nothing could be measured: the weights come too slowly for it"}},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			asked := false
 			got := tc.weights.choose(tc.room, func() (Speeds, error) {
 				asked = true
-				return tc.measured, tc.failed
+				if tc.measured == nil {
+					return Speeds{}, tc.failed
+				}
+				return *tc.measured, nil
 			})
 			nan := cmp.Comparer(func(a, b float64) bool { return a == b || a != a && b != b })
 			if diff := cmp.Diff(tc.want, got, nan); diff != "" {
 				t.Errorf("choice (-want +got):\n%s", diff)
 			}
-			if needless := tc.measured == (Speeds{}) && tc.failed == nil; asked == needless {
+			if needless := tc.measured == nil && tc.failed == nil; asked == needless {
 				t.Errorf("measured: %v", asked)
 			}
 		})
 	}
 }
 
-// TestMeasure compares memory with memory: what it says must be speeds, and the sample must be left as it was.
+// TestMeasure compares memory with memory: what comes out must be speeds.
 func TestMeasure(t *testing.T) {
-	memory := bytes.Repeat([]byte{1, 2, 3, 4}, (leastSample+pieceBytes)/4)
-	s, err := Measure(t.Context(), [][]byte{memory[:100], memory[100:]}, kernel.Kernel{}, 2)
+	memory := bytes.Repeat([]byte{1, 2, 3, 4}, 2*pieceBytes)
+	s, err := measure(t.Context(), [][]byte{memory[:100], memory[100:]}, kernel.Kernel{}, 2, pieceBytes)
 	if err != nil || !(s.Mapped > 0) || !(s.Huge > 0) || !(s.Ratio > 0) {
 		t.Errorf("speeds %+v, %v", s, err)
 	}
-	if _, err := Measure(t.Context(), [][]byte{memory[:leastSample-1]}, kernel.Kernel{}, 2); err == nil {
+	if _, err := Measure(t.Context(), [][]byte{memory}, kernel.Kernel{}, 2); err == nil {
 		t.Error("a sample that fits into a cache was measured")
 	}
 	if c := Choose(t.Context(), Weights{Sections: [][]byte{memory}, Bytes: int64(len(memory)), Mapped: true}, kernel.Kernel{}, 2); c.Copy || c.Why == "" {
