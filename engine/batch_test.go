@@ -101,7 +101,7 @@ func TestALongPromptDoesNotStallStreams(t *testing.T) {
 			return nil
 		}}
 		e := startEngine(t, r, Options{MaxBatchTokens: 128})
-		stream := submit(t, e, Request{Prompt: prompt(1), MaxTokens: 40})
+		stream := submit(t, e, Request{Prompt: prompt(1), MaxTokens: 60})
 		for range 5 {
 			<-stream.Tokens()
 		}
