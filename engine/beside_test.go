@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,7 +16,15 @@ import (
 // beside that a hundredth. It notes the layers that prompts went through.
 type layered struct {
 	*fakeRunner
+	mu   sync.Mutex
 	seen []int // first, last, first, last …
+}
+
+// parts returns what was noted so far.
+func (r *layered) parts() []int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.seen)
 }
 
 func newLayered() *layered {
@@ -31,7 +40,9 @@ func newLayered() *layered {
 			}
 		}
 		if whole < len(sequences) {
+			r.mu.Lock()
 			r.seen = append(r.seen, first, last)
+			r.mu.Unlock()
 		}
 		<-time.After(took)
 	}
@@ -69,15 +80,15 @@ func TestPromptsGoBesideStreams(t *testing.T) {
 		if most := slices.Max(times[1:]); most > 3*time.Second {
 			t.Errorf("%v between two tokens, want at most 3s", most)
 		}
-		at := 0
-		for i := 0; i < len(r.seen); i += 2 {
-			if r.seen[i] != at {
-				t.Fatalf("layers %v: want each part from 0 to 10 without a gap", r.seen)
+		at, seen := 0, r.parts()
+		for i := 0; i < len(seen); i += 2 {
+			if seen[i] != at {
+				t.Fatalf("layers %v: want each part from 0 to 10 without a gap", seen)
 			}
-			at = r.seen[i+1] % 10
+			at = seen[i+1] % 10
 		}
-		if at != 0 || len(r.seen) < 20 {
-			t.Errorf("layers %v: want several parts, and the last one whole", r.seen)
+		if at != 0 || len(seen) < 20 {
+			t.Errorf("layers %v: want several parts, and the last one whole", seen)
 		}
 		closeEngine(t, e, r.fakeRunner)
 	})
@@ -90,7 +101,7 @@ func TestPromptsBesideBeginAnew(t *testing.T) {
 		broken := errors.New("broken")
 		failed := false
 		r.step = func(int, []cpu.Sequence) error {
-			if !failed && len(r.seen) > 8 {
+			if !failed && len(r.parts()) > 8 {
 				failed = true
 				return broken
 			}
@@ -123,7 +134,7 @@ func TestWhoLeavesBesideAStreamFreesItsPages(t *testing.T) {
 		<-time.After(3 * time.Second)
 		long, cancel := submitCancellable(t, e, Request{Prompt: prompt(200), MaxTokens: 3})
 		<-time.After(10 * time.Second)
-		if len(r.seen) == 0 {
+		if len(r.parts()) == 0 {
 			t.Fatal("the prompt does not go beside the stream")
 		}
 		cancel()
@@ -134,12 +145,12 @@ func TestWhoLeavesBesideAStreamFreesItsPages(t *testing.T) {
 		if took := time.Since(began); took > 3*time.Second {
 			t.Errorf("it ends after %v, want within a step", took)
 		}
-		steps := len(r.seen)
+		steps := len(r.parts())
 		if ids, _ := gaps(running); len(ids) != 100 {
 			t.Errorf("the stream has %d tokens, want 100", len(ids))
 		}
-		if len(r.seen) > steps+2 {
-			t.Errorf("layers %v of a prompt that nobody waits for", r.seen[steps:])
+		if seen := r.parts(); len(seen) > steps+2 {
+			t.Errorf("layers %v of a prompt that nobody waits for", seen[steps:])
 		}
 		closeEngine(t, e, r.fakeRunner)
 	})
