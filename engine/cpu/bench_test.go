@@ -8,6 +8,7 @@ import (
 
 	"github.com/gptoss/gptoss-operator/engine/kernel"
 	"github.com/gptoss/gptoss-operator/engine/model"
+	"github.com/gptoss/gptoss-operator/engine/weights/mapping"
 )
 
 // benchWeights is gpt-oss-20b with few layers, so that it fits beside other things, and with weights that say nothing but
@@ -62,15 +63,19 @@ func benchWeights(b *testing.B, layers, vocab int) *Weights {
 
 func benchMemory(b *testing.B, n int, fill byte) []byte {
 	b.Helper()
-	data, release, err := allocate(n)
+	memory, err := mapping.Allocate(n)
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(release)
-	for i := range data {
-		data[i] = fill
+	b.Cleanup(func() {
+		if err := memory.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	for i := range memory.Data {
+		memory.Data[i] = fill
 	}
-	return data
+	return memory.Data
 }
 
 // BenchmarkStep measures steps of decoding and of prompts on two layers of gpt-oss-20b. Per layer and second, so that

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gptoss/gptoss-operator/engine/kernel"
 	"github.com/gptoss/gptoss-operator/engine/model"
+	"github.com/gptoss/gptoss-operator/engine/weights/mapping"
 )
 
 // Kind names one of the two sets of pages that keys and values lie in.
@@ -55,11 +56,14 @@ func newCache(c model.Config, tokens int, pages [kinds]int) (*cache, error) {
 				pages[Full], pages[Window], tokens)
 		}
 	}
-	data, release, err := allocate(int(total))
+	memory, err := mapping.Allocate(int(total))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("cpu: keys and values: %w", err)
 	}
-	k.release = release
+	data := memory.Data
+	k.release = func() {
+		_ = memory.Close() // fails for what was never mapped only
+	}
 	for l := range k.layers {
 		p := shape
 		if size := 2 * pages[k.kinds[l]] * shape.PageLen(); size > 0 {

@@ -25,7 +25,7 @@ var allowed = map[string][]string{
 	"engine": {
 		"engine/cpu", "engine/model", "engine/sample", "engine/sched", "engine/tokenizer", "engine/weights", "engine/weights/packed",
 	},
-	"engine/cpu":                 {"engine/kernel", "engine/model", "engine/weights", "engine/weights/packed"},
+	"engine/cpu":                 {"engine/kernel", "engine/model", "engine/weights", "engine/weights/mapping", "engine/weights/packed"},
 	"engine/demo":                {},
 	"engine/harmony":             {"engine/tokenizer"},
 	"engine/kernel":              {},

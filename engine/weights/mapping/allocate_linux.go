@@ -14,7 +14,7 @@ func Allocate(size int) (*Memory, error) {
 	}
 	data, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil {
-		return nil, fmt.Errorf("no memory for %d bytes of weights: %w", size, err)
+		return nil, fmt.Errorf("no memory for %d bytes: %w", size, err)
 	}
 	_ = unix.Madvise(data, unix.MADV_HUGEPAGE) // refused where they are switched off: slower, but no failure
 	return &Memory{Data: data, close: sync.OnceValue(func() error { return unix.Munmap(data) })}, nil
