@@ -80,6 +80,37 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, start time.Tim
 	return s.answerWhole(ctx, w, c)
 }
 
+// Answer runs a chat request for another shape of the API: it gives emit what is added to the answer, in order, and
+// returns why the answer ended and what it took. An error of emit ends the answer. The error is emit's own, an
+// *openai.Error that the client may see, or context.Canceled where the client has left.
+func (s *Server) Answer(ctx context.Context, tenant string, r *openai.ChatRequest, emit func(openai.Delta) error) (openai.FinishReason, openai.Usage, error) {
+	start := s.now()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s.active.Add(1)
+	defer s.active.Add(-1)
+	c, err := s.submit(ctx, tenant, r)
+	if err != nil {
+		return "", openai.Usage{}, s.presentable(err)
+	}
+	c.cancel = cancel
+	c.firstToken = func() { s.metrics.firstToken.Observe(s.now().Sub(start).Seconds()) }
+	var refused error // by emit
+	finish, err := c.run(ctx, func(d openai.Delta, _ *openai.Logprobs) error { refused = emit(d); return refused })
+	if err != nil && err != refused {
+		err = s.presentable(err)
+	}
+	return finish, c.usage, err
+}
+
+// presentable is the error that Answer returns for one of our own.
+func (s *Server) presentable(err error) error {
+	if errors.Is(err, errClientGone) {
+		return context.Canceled
+	}
+	return s.explain("", err)
+}
+
 // submit renders the conversation and hands it to the engine.
 func (s *Server) submit(ctx context.Context, tenant string, r *openai.ChatRequest) (*completion, error) {
 	m := s.model.Load()
@@ -162,11 +193,19 @@ func (s *Server) readChat(w http.ResponseWriter, r *http.Request) (*openai.ChatR
 	if err != nil {
 		return nil, err
 	}
-	if !s.serves(request.Model) {
-		return nil, openai.NewError(http.StatusNotFound, openai.TypeNotFound, openai.CodeModelNotFound, "model",
-			fmt.Sprintf("The model %q does not exist; this server serves %q.", clip(request.Model, 128), s.options.ModelName()))
+	if err := s.CheckModel(request.Model); err != nil {
+		return nil, err
 	}
 	return &request, nil
+}
+
+// CheckModel returns the 404 for a model that is not served.
+func (s *Server) CheckModel(model string) error {
+	if s.serves(model) {
+		return nil
+	}
+	return openai.NewError(http.StatusNotFound, openai.TypeNotFound, openai.CodeModelNotFound, "model",
+		fmt.Sprintf("The model %q does not exist; this server serves %q.", clip(model, 128), s.options.ModelName()))
 }
 
 func (s *Server) serves(model string) bool {

@@ -100,7 +100,7 @@ func (s *Server) catch(h handler) http.Handler {
 			noteOf(r).status = statusClientGone
 			return
 		}
-		e := s.explain(r, err)
+		e := s.explain(noteOf(r).requestID, err)
 		if e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable {
 			w.Header().Set("Retry-After", strconv.Itoa(s.retryAfter()))
 		}
@@ -109,14 +109,14 @@ func (s *Server) catch(h handler) http.Handler {
 }
 
 // explain decides what the client sees of an error; details of our own failures go to the log only.
-func (s *Server) explain(r *http.Request, err error) *openai.Error {
+func (s *Server) explain(requestID string, err error) *openai.Error {
 	if e, ok := errors.AsType[*openai.Error](err); ok {
 		return e
 	}
 	if errors.Is(err, errShutdown) {
 		return unavailable(openai.CodeShuttingDown, "The server is shutting down; send the request again.")
 	}
-	s.log.Error("request failed", "request_id", noteOf(r).requestID, "error", err.Error())
+	s.log.Error("request failed", "request_id", requestID, "error", err.Error())
 	return internalError()
 }
 

@@ -26,7 +26,7 @@ func (s *Server) answerStream(ctx context.Context, w http.ResponseWriter, r *htt
 		n.status = statusClientGone
 		return
 	}
-	e := s.explain(r, err)
+	e := s.explain(n.requestID, err)
 	n.status = e.Status
 	if events.send(openai.ErrorBody{Error: e}) == nil {
 		// Whether a broken stream's very last line arrives changes nothing any more.
