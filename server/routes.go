@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gptoss/gptoss-operator/server/openai"
+	"github.com/gptoss/gptoss-operator/server/sse"
 )
 
 // handler is an http.HandlerFunc that leaves failing to its caller. It must not return an error after its first byte.
@@ -24,7 +25,7 @@ var errClientGone = errors.New("the client is gone")
 const statusClientGone = 499
 
 // writeTimeout is how long a client may refuse to read before it is dropped.
-const writeTimeout = time.Minute
+const writeTimeout = sse.WriteTimeout
 
 // routes lays the API out. Health and metrics are open: probes and Prometheus have no key.
 func (s *Server) routes() http.Handler {
@@ -35,7 +36,7 @@ func (s *Server) routes() http.Handler {
 	handle("/v1/health", map[string]handler{http.MethodGet: s.health})
 	handle("/v1/metrics", map[string]handler{http.MethodGet: s.metrics.serve})
 	handle("/v1/models", map[string]handler{http.MethodGet: s.guard(s.models)})
-	handle("/v1/chat/completions", map[string]handler{http.MethodPost: s.guard(s.chat)})
+	handle("/v1/chat/completions", map[string]handler{http.MethodPost: s.guard(s.booked(s.chat))})
 	handle("/v1/", map[string]handler{"": s.authenticated(notFound)})
 	handle("/", map[string]handler{"": notFound})
 	return mux

@@ -196,7 +196,7 @@ func TestMetrics(t *testing.T) {
 	})
 	f.do(t, http.MethodPost, "/v1/chat/completions", ask(""), "Authorization", "Bearer key")
 	f.do(t, http.MethodPost, "/v1/chat/completions", ask(`,"stream":true`), "Authorization", "Bearer key")
-	f.do(t, http.MethodPost, "/v1/chat/completions", ask(`,"n":3`), "Authorization", "Bearer key")
+	f.do(t, http.MethodPost, "/v1/chat/completions", ask(`,"n":99`), "Authorization", "Bearer key")
 	got := f.do(t, http.MethodGet, "/v1/metrics", "")
 	prompt := len(g.requests[0].Prompt)
 	for _, want := range []string{

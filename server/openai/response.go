@@ -10,6 +10,8 @@ const (
 	FinishStop      FinishReason = "stop"
 	FinishLength    FinishReason = "length"
 	FinishToolCalls FinishReason = "tool_calls"
+	// FinishFunctionCall stands for FinishToolCalls where the client gave functions, not tools.
+	FinishFunctionCall FinishReason = "function_call"
 )
 
 // ChatCompletion is the answer to a request that does not stream.
@@ -20,6 +22,14 @@ type ChatCompletion struct {
 	Model   string   `json:"model"`
 	Choices []Choice `json:"choices"`
 	Usage   Usage    `json:"usage"`
+	Origin
+}
+
+// Origin says what made an answer.
+type Origin struct {
+	ServiceTier string `json:"service_tier,omitempty"` // "default" where the request named one
+	// SystemFingerprint changes with the model and with the program that runs it.
+	SystemFingerprint string `json:"system_fingerprint,omitempty"`
 }
 
 // Choice is one answer.
@@ -61,6 +71,8 @@ type ResponseMessage struct {
 	Reasoning        string     `json:"reasoning,omitempty"`
 	ReasoningContent string     `json:"reasoning_content,omitempty"`
 	ToolCalls        []ToolCall `json:"tool_calls,omitempty"`
+	// FunctionCall stands in place of ToolCalls where the client gave functions, not tools.
+	FunctionCall *FunctionCall `json:"function_call,omitempty"`
 }
 
 // ToolCall is a call that the model asks the client to make.
@@ -103,6 +115,7 @@ type ChatChunk struct {
 	Model   string        `json:"model"`
 	Choices []ChunkChoice `json:"choices"` // empty, not null, in the usage chunk
 	Usage   *ChunkUsage   `json:"usage,omitempty"`
+	Origin
 }
 
 // ChunkChoice is what an event adds to a choice.
@@ -120,6 +133,8 @@ type Delta struct {
 	Reasoning        string          `json:"reasoning,omitempty"`
 	ReasoningContent string          `json:"reasoning_content,omitempty"`
 	ToolCalls        []ToolCallDelta `json:"tool_calls,omitempty"`
+	// FunctionCall stands in place of ToolCalls where the client gave functions, not tools.
+	FunctionCall *FunctionCallDelta `json:"function_call,omitempty"`
 }
 
 // ToolCallDelta is the added part of a tool call: id, type and name come with its first delta only.
