@@ -19,56 +19,17 @@ import (
 // readTimeout is how long a request's body may take to arrive.
 const readTimeout = time.Minute
 
-// booked has a request that makes tokens counted, with how it ended.
-func (s *Server) booked(next handler) handler {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		start := s.now()
-		n := noteOf(r)
-		ended := outcomeError // stays so when a panic passes
-		defer func() {
-			if ended == outcomeSuccess {
-				s.metrics.succeeded(s.now().Sub(start))
-			} else {
-				s.metrics.requests.WithLabelValues(ended).Inc()
-			}
-			s.metrics.prompt.Add(float64(n.usage.PromptTokens))
-			s.metrics.completion.Add(float64(n.usage.CompletionTokens))
-		}()
-		err := next(w, r)
-		if err != nil {
-			ended = outcome(statusOf(err))
-		} else {
-			ended = outcome(n.status)
-		}
-		return err
-	}
-}
-
-// statusOf is the status with which catch will answer an error.
-func statusOf(err error) int {
-	if e, ok := errors.AsType[*openai.Error](err); ok {
-		return e.Status
-	}
-	switch {
-	case errors.Is(err, errClientGone):
-		return statusClientGone
-	case errors.Is(err, errShutdown):
-		return http.StatusServiceUnavailable
-	}
-	return http.StatusInternalServerError
-}
-
 // chat answers POST /v1/chat/completions.
 func (s *Server) chat(w http.ResponseWriter, r *http.Request) error {
 	body, err := s.readBody(w, r)
 	if err != nil {
 		return err
 	}
-	return s.chatBody(w, r, body, "")
+	return s.chatBody(w, r, body, openaiStream)
 }
 
-// chatBody answers a chat request. eventID goes with the first event of a stream.
-func (s *Server) chatBody(w http.ResponseWriter, r *http.Request, body []byte, eventID string) error {
+// chatBody answers a chat request.
+func (s *Server) chatBody(w http.ResponseWriter, r *http.Request, body []byte, kind streamKind) error {
 	request, err := openai.DecodeChatRequest(body)
 	if err != nil {
 		return err
@@ -83,33 +44,11 @@ func (s *Server) chatBody(w http.ResponseWriter, r *http.Request, body []byte, e
 	}
 	return s.work(r, j, func(ctx context.Context) error {
 		if request.Stream {
-			s.streamed(w, r, eventID, func(events *sse.Writer) error { return s.streamChat(ctx, events, &request, j) })
+			s.streamed(w, r, kind, func(events *sse.Writer) error { return s.streamChat(ctx, events, &request, j) })
 			return nil
 		}
 		return s.answerChat(ctx, w, &request, j)
 	})
-}
-
-// work takes a job into the books, hands it to the engine and has it answered.
-func (s *Server) work(r *http.Request, j *job, respond func(context.Context) error) error {
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	n := noteOf(r)
-	n.completionID = j.id
-	defer s.accept(j)()
-	if err := j.begin(ctx); err != nil {
-		return err
-	}
-	defer func() { n.usage, n.finish = j.usage(), j.finish() }()
-	return respond(ctx)
-}
-
-// accept counts a job among the active ones until the returned function is called.
-func (s *Server) accept(j *job) (done func()) {
-	start := s.now()
-	s.active.Add(1)
-	j.firstSeen = func() { s.metrics.firstToken.Observe(s.now().Sub(start).Seconds()) }
-	return func() { s.active.Add(-1) }
 }
 
 // chatJob renders the conversation and lays out what the engine is to do.
@@ -234,7 +173,7 @@ func (s *Server) answerChat(ctx context.Context, w http.ResponseWriter, r *opena
 	for i := range all {
 		choice := openai.Choice{Index: i, Message: all[i].Message(), FinishReason: j.choices[i].reader.Finish()}
 		if r.LegacyFunctions {
-			choice = legacyChoice(choice)
+			choice = choice.Legacy()
 		}
 		if r.Logprobs {
 			choice.Logprobs = answer.Logprobs(j.model.Vocabulary, all[i].Tokens())
@@ -243,6 +182,56 @@ func (s *Server) answerChat(ctx context.Context, w http.ResponseWriter, r *opena
 	}
 	writeJSON(w, http.StatusOK, out)
 	return nil
+}
+
+// streamChat sends answers as they are made: for each a first chunk with the role, the deltas and a chunk with the reason
+// of the end; then a chunk with the usage if it was asked for, and [DONE]. The first chunks leave before the engine has
+// begun, so that proxies in front see life while the request waits.
+func (s *Server) streamChat(ctx context.Context, events *sse.Writer, r *openai.ChatRequest, j *job) error {
+	send := func(choices ...openai.ChunkChoice) error {
+		k := openai.ChatChunk{ID: j.id, Object: "chat.completion.chunk", Created: j.created, Model: s.options.ModelName(), Choices: choices, Origin: j.origin}
+		k.Usage = chunkUsage(&r.Streaming, j)
+		return events.Send(k)
+	}
+	for i := range j.choices {
+		empty := ""
+		if err := send(openai.ChunkChoice{Index: i, Delta: openai.Delta{Role: "assistant", Content: &empty}}); err != nil {
+			return err
+		}
+	}
+	err := j.run(ctx, sink{
+		piece: func(i int, p answer.Piece) error {
+			choice := openai.ChunkChoice{Index: i, Delta: p.Delta}
+			if r.LegacyFunctions {
+				choice.Delta = choice.Delta.Legacy()
+			}
+			if len(p.Tokens) > 0 {
+				choice.Logprobs = answer.Logprobs(j.model.Vocabulary, p.Tokens)
+			}
+			return send(choice)
+		},
+		finished: func(c *choice) error {
+			finish := c.reader.Finish()
+			if r.LegacyFunctions {
+				finish = finish.Legacy()
+			}
+			return send(openai.ChunkChoice{Index: c.index, FinishReason: &finish})
+		},
+		quiet: events.Quiet(), alive: events.Comment,
+	})
+	if err != nil {
+		return err
+	}
+	if r.IncludeUsage {
+		usage := j.usage()
+		last := openai.ChatChunk{ID: j.id, Object: "chat.completion.chunk", Created: j.created, Model: s.options.ModelName(), Origin: j.origin}
+		last.Choices = []openai.ChunkChoice{} // where none would be null
+		last.Usage = &openai.ChunkUsage{Usage: &usage}
+		if err := events.Send(last); err != nil {
+			return err
+		}
+	}
+	return events.Done()
 }
 
 // readBody reads a request's body, which is bounded in size and time.

@@ -36,7 +36,20 @@ func (s *Server) routes() http.Handler {
 	handle("/v1/health", map[string]handler{http.MethodGet: s.health})
 	handle("/v1/metrics", map[string]handler{http.MethodGet: s.metrics.serve})
 	handle("/v1/models", map[string]handler{http.MethodGet: s.guard(s.models)})
-	handle("/v1/chat/completions", map[string]handler{http.MethodPost: s.guard(s.booked(s.chat))})
+	handle("/v1/models/{id...}", map[string]handler{http.MethodGet: s.guard(s.oneModel)})
+	handle("/v1/chat/completions", map[string]handler{
+		http.MethodPost: s.guard(s.booked(s.chat)), http.MethodGet: s.forEventSource(s.guard(s.booked(s.chatEvents))),
+	})
+	handle("/v1/chat/completions/render", map[string]handler{http.MethodPost: s.guard(s.renderChat)})
+	handle("/v1/stream-tickets", map[string]handler{http.MethodPost: s.guard(s.issueTicket)})
+	for _, path := range []string{"/v1/completions", "/completions"} { // the second as TGI has it
+		handle(path, map[string]handler{http.MethodPost: s.guard(s.booked(s.text))})
+	}
+	handle("/generate", map[string]handler{http.MethodPost: s.asTGI(s.guard(s.booked(s.generate(false))))})
+	handle("/generate_stream", map[string]handler{http.MethodPost: s.asTGI(s.guard(s.booked(s.generate(true))))})
+	handle("/info", map[string]handler{http.MethodGet: s.asTGI(s.guard(s.info))})
+	handle("/tokenize", map[string]handler{http.MethodPost: s.guard(s.tokenize)})
+	handle("/detokenize", map[string]handler{http.MethodPost: s.guard(s.detokenize)})
 	handle("/v1/", map[string]handler{"": s.authenticated(notFound)})
 	handle("/", map[string]handler{"": notFound})
 	return mux

@@ -10,6 +10,7 @@ import (
 	"github.com/gptoss/gptoss-operator/engine"
 	"github.com/gptoss/gptoss-operator/server/answer"
 	"github.com/gptoss/gptoss-operator/server/openai"
+	"github.com/gptoss/gptoss-operator/server/sse"
 )
 
 // job is a request on its way through the engine: one or several prompts, each with one or several answers. It is read by
@@ -20,6 +21,7 @@ type job struct {
 	origin    openai.Origin
 	model     *Model
 	param     string // that holds the prompt
+	idle      bool   // nothing is to be generated
 	choices   []*choice
 	running   int
 	arrivals  chan arrival // where there are several choices
@@ -91,6 +93,9 @@ const seedStep = 0x9e3779b97f4a7c15
 // begin hands the first answer to each prompt to the engine; the others follow when the prompt is in memory, and find it
 // there. What there is no room for in the queue waits until another answer of the job has ended.
 func (j *job) begin(ctx context.Context) error {
+	if j.idle {
+		return nil
+	}
 	if len(j.choices) > 1 {
 		j.arrivals = make(chan arrival)
 	}
@@ -168,12 +173,25 @@ func (j *job) run(ctx context.Context, to sink) error {
 			}
 		}
 	}()
+	if j.idle {
+		return j.skip()
+	}
 	for j.running > 0 {
 		a, err := j.next(ctx)
 		if err == nil && !a.choice.ended {
 			err = j.take(ctx, a)
 		}
 		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// skip ends all answers before they begin.
+func (j *job) skip() error {
+	for _, c := range j.choices {
+		if err := errors.Join(c.reader.Close(openai.FinishLength), j.finished(c)); err != nil {
 			return err
 		}
 	}
@@ -263,6 +281,102 @@ func (c *choice) reason(ctx context.Context) (openai.FinishReason, error) {
 	}
 }
 
+// work takes a job into the books, hands it to the engine and has it answered.
+func (s *Server) work(r *http.Request, j *job, respond func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	n := noteOf(r)
+	n.completionID = j.id
+	defer s.accept(j)()
+	if err := j.begin(ctx); err != nil {
+		return err
+	}
+	defer func() { n.usage, n.finish = j.usage(), j.finish() }()
+	return respond(ctx)
+}
+
+// accept counts a job among the active ones until the returned function is called.
+func (s *Server) accept(j *job) (done func()) {
+	start := s.now()
+	s.active.Add(1)
+	j.firstSeen = func() { s.metrics.firstToken.Observe(s.now().Sub(start).Seconds()) }
+	return func() { s.active.Add(-1) }
+}
+
+// booked has a request that makes tokens counted, with how it ended.
+func (s *Server) booked(next handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		start := s.now()
+		n := noteOf(r)
+		ended := outcomeError // stays so when a panic passes
+		defer func() {
+			if ended == outcomeSuccess {
+				s.metrics.succeeded(s.now().Sub(start))
+			} else {
+				s.metrics.requests.WithLabelValues(ended).Inc()
+			}
+			s.metrics.prompt.Add(float64(n.usage.PromptTokens))
+			s.metrics.completion.Add(float64(n.usage.CompletionTokens))
+		}()
+		err := next(w, r)
+		if err != nil {
+			ended = outcome(statusOf(err))
+		} else {
+			ended = outcome(n.status)
+		}
+		return err
+	}
+}
+
+// statusOf is the status with which catch will answer an error.
+func statusOf(err error) int {
+	if e, ok := errors.AsType[*openai.Error](err); ok {
+		return e.Status
+	}
+	switch {
+	case errors.Is(err, errClientGone):
+		return statusClientGone
+	case errors.Is(err, errShutdown):
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusInternalServerError
+}
+
+// streamKind is what streams of events differ in.
+type streamKind struct {
+	// failure gives the event that ends a stream early; done says that a last event follows it.
+	failure func(*openai.Error) any
+	done    bool
+	// identified gives the first event an id.
+	identified bool
+}
+
+var openaiStream = streamKind{failure: func(e *openai.Error) any { return openai.ErrorBody{Error: e} }, done: true}
+
+// streamed begins a stream of events and has them sent. The status is sent by then: a failure is an event too.
+func (s *Server) streamed(w http.ResponseWriter, r *http.Request, kind streamKind, send func(*sse.Writer) error) {
+	events := sse.Begin(w)
+	defer events.Stop()
+	if kind.identified {
+		events.Identify(noteOf(r).completionID)
+	}
+	err := send(events)
+	if err == nil {
+		return
+	}
+	n := noteOf(r)
+	if errors.Is(err, errClientGone) || errors.Is(err, sse.ErrGone) {
+		n.status = statusClientGone
+		return
+	}
+	e := s.explain(n.requestID, err)
+	n.status = e.Status
+	if events.Send(kind.failure(e)) == nil && kind.done {
+		// Whether a broken stream's very last line arrives changes nothing any more.
+		_ = events.Done()
+	}
+}
+
 // departure is why a request's context has ended.
 func departure(ctx context.Context) error {
 	if errors.Is(context.Cause(ctx), errShutdown) {
@@ -293,4 +407,16 @@ func (j *job) finish() openai.FinishReason {
 		return ""
 	}
 	return j.choices[0].reader.Finish()
+}
+
+// chunkUsage is what a chunk before the last says of the usage: nothing unless it is asked for, null, or what it is so far.
+func chunkUsage(s *openai.Streaming, j *job) *openai.ChunkUsage {
+	switch {
+	case s.ContinuousUsage:
+		usage := j.usage()
+		return &openai.ChunkUsage{Usage: &usage}
+	case s.IncludeUsage:
+		return &openai.ChunkUsage{}
+	}
+	return nil
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/gptoss/gptoss-operator/engine"
 	"github.com/gptoss/gptoss-operator/engine/harmony"
 	"github.com/gptoss/gptoss-operator/server/options"
+	"github.com/gptoss/gptoss-operator/server/ticket"
 )
 
 // Generator runs prompts; *engine.Engine is one.
@@ -80,6 +81,7 @@ type Server struct {
 	now     func() time.Time
 	newID   func(prefix string) string
 	keys    *keyring
+	tickets *ticket.Box
 	metrics *metrics
 	model   atomic.Pointer[Model]
 	// leaving is true from the moment when the process was asked to end.
@@ -105,9 +107,13 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	tickets, err := ticket.Load(c.Options.TicketKeyFile, c.Now)
+	if err != nil {
+		return nil, err
+	}
 	s := &Server{
 		options: c.Options, version: c.Version, log: c.Logger, aliases: c.Aliases, now: c.Now, newID: c.NewID, keys: keys,
-		after: time.After,
+		after: time.After, tickets: tickets,
 	}
 	s.metrics = newMetrics(s)
 	return s, nil

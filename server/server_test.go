@@ -83,7 +83,8 @@ func TestRoutes(t *testing.T) {
 	}{
 		"unknown below /v1": {http.MethodGet, "/v1/embeddings", 404, openai.CodeNotFound, ""},
 		"unknown elsewhere": {http.MethodPost, "/x", 404, openai.CodeNotFound, ""},
-		"get a completion":  {http.MethodGet, "/v1/chat/completions", 405, openai.CodeMethodNotAllowed, "POST"},
+		"put a completion":  {http.MethodPut, "/v1/chat/completions", 405, openai.CodeMethodNotAllowed, "GET, HEAD, POST"},
+		"get, not a stream": {http.MethodGet, "/v1/chat/completions", 400, openai.CodeInvalidValue, ""},
 		"post to models":    {http.MethodPost, "/v1/models", 405, openai.CodeMethodNotAllowed, "GET, HEAD"},
 		"delete health":     {http.MethodDelete, "/v1/health", 405, openai.CodeMethodNotAllowed, "GET, HEAD"},
 	}

@@ -151,6 +151,31 @@ type FunctionCallDelta struct {
 	Arguments string `json:"arguments"`
 }
 
+// Legacy has a function called in the way of those who gave functions, not tools.
+func (c Choice) Legacy() Choice {
+	if calls := c.Message.ToolCalls; len(calls) > 0 {
+		c.Message.FunctionCall, c.Message.ToolCalls = &calls[0].Function, nil
+	}
+	c.FinishReason = c.FinishReason.Legacy()
+	return c
+}
+
+// Legacy is what Choice.Legacy is, for a part of an answer.
+func (d Delta) Legacy() Delta {
+	if len(d.ToolCalls) > 0 {
+		d.FunctionCall, d.ToolCalls = &d.ToolCalls[0].Function, nil
+	}
+	return d
+}
+
+// Legacy is what Choice.Legacy is, for the end of an answer.
+func (f FinishReason) Legacy() FinishReason {
+	if f == FinishToolCalls {
+		return FinishFunctionCall
+	}
+	return f
+}
+
 // ChunkUsage is null in every chunk but the last where the client asked for usage, and the field is absent where it did not.
 type ChunkUsage struct{ Usage *Usage }
 

@@ -69,6 +69,11 @@ type Options struct {
 	Load string
 	// MaxChoices is the most answers that one request may ask for with n or best_of, or with several prompts.
 	MaxChoices int
+	// GenerateRaw has /generate continue its inputs as they are; else they are answered as a user's message.
+	GenerateRaw bool
+	// TicketKeyFile is a file with a secret of at least 32 bytes that all replicas share, so that each takes the tickets for
+	// EventSource of the others; empty means a secret of the process's own.
+	TicketKeyFile string
 	// MaxQueue is how many requests may wait for their turn before new ones get 429.
 	MaxQueue int
 	// MaxBodyBytes is the largest request body.

@@ -50,7 +50,7 @@ var allowed = map[string][]string{
 	"server/answer":  {"engine", "engine/harmony", "engine/tokenizer", "server/openai", "server/visible"},
 	"server/prompt":  {"engine/harmony", "server/openai"},
 	"server/sse":     {},
-	"server/tgi":     {"server/openai"},
+	"server/tgi":     {"engine/tokenizer", "server/answer", "server/openai", "server/visible"},
 	"server/ticket":  {},
 	"server/visible": {"engine", "engine/harmony", "engine/tokenizer"},
 	"server/bench": {
