@@ -79,7 +79,7 @@ var parameters = map[string]parameter{
 	"reasoning":                  {"works", `"reasoning":{"effort":"low"}`, prompts("Reasoning: low"), nil},
 	"reasoning_level":            {"works", `"reasoning_level":"low"`, prompts("Reasoning: low"), nil},
 	"repetition_penalty":         {"works", `"repetition_penalty":1.25`, func(r engine.Request) bool { return r.Sampling.RepetitionPenalty == 1.25 }, nil},
-	"stop_token_ids":             {"works", `"stop_token_ids":[108]`, nil, content("He")},
+	"stop_token_ids":             {"works", `"stop_token_ids":[33]`, nil, content("Hello")},
 	"top_k":                      {"works", `"top_k":7`, func(r engine.Request) bool { return r.Sampling.TopK == 7 }, nil},
 	"priority":                   {"no effect", `"priority":-3`, nil, nil},
 	"request_id":                 {"no effect", `"request_id":"r"`, nil, nil},
