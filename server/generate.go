@@ -130,6 +130,9 @@ func (s *Server) answerGenerated(ctx context.Context, w http.ResponseWriter, r *
 	if err != nil {
 		return err
 	}
+	if n := len(details.Tokens); n > 0 {
+		details.Tokens[n-1].Text += writer.Rest()
+	}
 	usage, out := j.usage(), tgi.Response{GeneratedText: writer.Text()}
 	if r.FullText {
 		out.GeneratedText = r.Inputs + out.GeneratedText

@@ -22,6 +22,8 @@ type ChatRequest struct {
 	ReasoningEffort         string // reasoning_effort
 	ReasoningObjectEffort   string // reasoning.effort
 	ReasoningTemplateEffort string // chat_template_kwargs.reasoning_effort
+	// ModelIdentity is chat_template_kwargs.model_identity: what the model is told of itself, empty for its own.
+	ModelIdentity string
 	// IncludeReasoning is false where the client does not want to see the reasoning.
 	IncludeReasoning bool
 
@@ -125,6 +127,7 @@ func decodeReasoning(o object, r *ChatRequest) {
 	}
 	if template, ok := o.object("chat_template_kwargs"); ok {
 		r.ReasoningTemplateEffort = decodeEffort(template, "reasoning_effort")
+		r.ModelIdentity = template.string("model_identity")
 	}
 	r.IncludeReasoning = o.bool("include_reasoning", true)
 }

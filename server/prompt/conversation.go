@@ -26,6 +26,9 @@ func Conversation(r *openai.ChatRequest, effort string, now time.Time, names *Na
 	system := harmony.NewSystem()
 	system.CurrentDate = now.UTC().Format(time.DateOnly)
 	system.Effort = harmony.Effort(effort)
+	if r.ModelIdentity != "" {
+		system.ModelIdentity = r.ModelIdentity
+	}
 	out := []harmony.Message{{Role: harmony.RoleSystem, Content: []harmony.Content{system}}}
 
 	messages := r.Messages
