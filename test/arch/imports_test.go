@@ -43,16 +43,17 @@ var allowed = map[string][]string{
 	"engine/weights/placement":   {"engine/kernel", "engine/weights/mapping"},
 	"engine/weights/safetensors": {},
 	"engine/weights/weightstest": {"engine/model", "engine/weights/gguf"}, // writes checkpoints for tests
-	"server":                     {"engine", "engine/harmony", "engine/model", "engine/sample", "engine/tokenizer", "server/openai", "server/options"},
+	"server":                     {"engine", "engine/harmony", "engine/model", "engine/sample", "engine/tokenizer", "server/openai", "server/options", "server/responses"},
 	"server/bench": {
 		"engine", "engine/cpu", "engine/kernel", "engine/model", "engine/weights", "engine/weights/mapping", "engine/weights/packed",
 		"engine/weights/placement", "server/terminal",
 	},
-	"server/inspect": {"engine/cpu", "engine/model", "engine/weights", "engine/weights/packed"},
-	"server/openai":  {},
-	"server/options": {},
-	"server/pack":    {"engine/cpu", "engine/model", "engine/weights", "engine/weights/packed", "server/terminal"},
-	"server/pull":    {"server/terminal"},
+	"server/inspect":   {"engine/cpu", "engine/model", "engine/weights", "engine/weights/packed"},
+	"server/openai":    {},
+	"server/options":   {},
+	"server/pack":      {"engine/cpu", "engine/model", "engine/weights", "engine/weights/packed", "server/terminal"},
+	"server/pull":      {"server/terminal"},
+	"server/responses": {"server/openai"},
 	"server/synth": {
 		"engine/cpu", "engine/model", "engine/tokenizer/o200k", "engine/weights", "engine/weights/packed", "engine/weights/part", "server/terminal",
 	},
