@@ -207,13 +207,12 @@ func (a *API) answerBackground(w http.ResponseWriter, r *http.Request, j *job) e
 	if err := j.wait(); err != nil {
 		return err
 	}
-	o := Outcome{ID: j.response.ID}
-	if j.feed != nil {
-		o.Err = j.feed.follow(r.Context(), w, 0)
-	} else {
+	if j.feed == nil {
+		a.config.Ended(r, Outcome{ID: j.response.ID})
 		writeJSON(w, j.snapshot())
+		return nil
 	}
-	a.config.Ended(r, o)
+	a.config.Ended(r, Outcome{ID: j.response.ID, Err: j.feed.follow(r.Context(), w, 0)})
 	return nil
 }
 

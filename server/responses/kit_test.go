@@ -135,6 +135,7 @@ func call(n int, name, arguments string) Piece {
 type fixture struct {
 	*API
 	url      string
+	web      *httptest.Server
 	clock    atomic.Int64 // seconds after at
 	mu       sync.Mutex
 	outcomes []Outcome
@@ -172,7 +173,7 @@ func newFixture(t *testing.T, m Model, change ...func(*Config)) *fixture {
 		f.Close(errors.New("the test is over"))
 		web.Close()
 	})
-	f.url = web.URL
+	f.url, f.web = web.URL, web
 	return f
 }
 
