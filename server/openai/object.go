@@ -74,3 +74,18 @@ func (o Object) Fail(code, path, format string, args ...any) { o.o.d.fail(code, 
 
 // Missing notes that a required field is not there.
 func (o Object) Missing(name string) { o.o.require(name) }
+
+// ChatParameters lists the fields that the decoder of chat requests reads, with, for those that are refused unless their
+// value changes nothing, what to do instead. It is what the decoder does, and so cannot go out of date.
+func ChatParameters() map[string]string {
+	d := &decoder{asked: map[string]bool{}}
+	_ = object{d: d}.chat()
+	out := map[string]string{}
+	for name := range d.asked {
+		out[name] = ""
+	}
+	for _, p := range unsupportedParameters {
+		out[p.name] = p.hint
+	}
+	return out
+}

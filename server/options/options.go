@@ -67,10 +67,25 @@ type Options struct {
 	// Load says where a packed file is computed with: LoadMap where it lies, LoadCopy in memory of this process alone, or
 	// LoadAuto. Other models are packed into memory anyway.
 	Load string
+	// MaxChoices is the most answers that one request may ask for with n or best_of, or with several prompts.
+	MaxChoices int
+	// GenerateRaw has /generate continue its inputs as they are; else they are answered as a user's message.
+	GenerateRaw bool
+	// TicketKeyFile is a file with a secret of at least 32 bytes that all replicas share, so that each takes the tickets for
+	// EventSource of the others; empty means a secret of the process's own.
+	TicketKeyFile string
 	// MaxQueue is how many requests may wait for their turn before new ones get 429.
 	MaxQueue int
 	// MaxBodyBytes is the largest request body.
 	MaxBodyBytes int64
+	// ResponseStoreCount, ResponseStoreBytes and ResponseStoreAge bound how many responses of the Responses API are kept in
+	// memory for retrieval and for conversations that go on, how much memory they take, and for how long they are kept. A
+	// count of 0 keeps none.
+	ResponseStoreCount int
+	ResponseStoreBytes int64
+	ResponseStoreAge   time.Duration
+	// MaxBackgroundResponses is how many background responses may be under way before new ones get 429.
+	MaxBackgroundResponses int
 	// ShutdownDelay is how long new requests are still taken after SIGTERM: health is unavailable from the first moment, but
 	// it takes seconds until every load balancer has seen that.
 	ShutdownDelay time.Duration
@@ -94,10 +109,14 @@ func Default() Options {
 		MaxSequences: 8,
 		// With 512 tokens an expert of gpt-oss-20b meets 64 of them, enough that reading it is not what takes the time.
 		MaxBatchTokens: 512, PrefixCaching: true, Kernel: KernelAuto, Load: LoadAuto,
+		// As many as run at once on the default settings.
+		MaxChoices: 8,
 		// One answer takes seconds, so a client that is 64th in line has long been served better by another pod.
 		MaxQueue: 64,
 		// A full window of 131072 tokens is about 600 kB of text; escaping, tools and replayed reasoning multiply it.
 		MaxBodyBytes: 4 << 20,
+		// A response with its conversation takes about 10 kB, and memory is planned for the model.
+		ResponseStoreCount: 4096, ResponseStoreBytes: 64 << 20, ResponseStoreAge: 24 * time.Hour, MaxBackgroundResponses: 16,
 		// What kube-proxy and ingress controllers need to take an endpoint out, with a margin.
 		ShutdownDelay: 5 * time.Second,
 		// Ends within the 30 seconds that Kubernetes gives a pod by default.
