@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/gptoss/gptoss-operator/server/answer"
 	"github.com/gptoss/gptoss-operator/server/openai"
+	"github.com/gptoss/gptoss-operator/server/openapi"
 	"github.com/gptoss/gptoss-operator/server/prompt"
 	"github.com/gptoss/gptoss-operator/server/responses"
 )
@@ -38,6 +40,12 @@ func (s *Server) routeResponses(handle func(path string, methods map[string]hand
 	handle("/v1/responses/{id}", map[string]handler{http.MethodGet: s.guard(a.Retrieve), http.MethodDelete: s.guard(a.Delete)})
 	handle("/v1/responses/{id}/cancel", map[string]handler{http.MethodPost: s.guard(a.Cancel)})
 	handle("/v1/responses/{id}/input_items", map[string]handler{http.MethodGet: s.guard(a.InputItems)})
+}
+
+// describeAPI answers GET /openapi.json.
+func (s *Server) describeAPI(w http.ResponseWriter, _ *http.Request) error {
+	writeJSON(w, http.StatusOK, json.RawMessage(openapi.Document(s.version)))
+	return nil
 }
 
 // noteResponse tells the access log what became of a request.
@@ -81,21 +89,21 @@ type responder struct{ *Server }
 
 // Settings tells what a request is run with.
 func (s responder) Settings(r *openai.ChatRequest) responses.Settings {
-	e := s.engineRequest(&r.Sampling, s.model.Load(), nil)
+	m := s.model.Load()
+	e := s.engineRequest(&r.Sampling, m, nil)
 	return responses.Settings{
 		Model: s.options.ModelName(), Temperature: e.Sampling.Temperature, TopP: e.Sampling.TopP,
-		Effort: prompt.Effort(r, s.options.ReasoningLevel),
+		Effort: prompt.Effort(r, s.options.ReasoningLevel), ContextLength: m.ContextLength,
 	}
 }
 
 // Count renders the prompt.
-func (s responder) Count(r *openai.ChatRequest) (tokens, limit int, err error) {
+func (s responder) Count(r *openai.ChatRequest) (tokens int, err error) {
 	if err := s.CheckModel(r.Model); err != nil {
-		return 0, 0, err
+		return 0, err
 	}
-	m := s.model.Load()
-	ids, _, err := s.render(m, r)
-	return len(ids), m.ContextLength, err
+	ids, _, err := s.render(s.model.Load(), r)
+	return len(ids), err
 }
 
 // Complete runs a request and books how it ended.

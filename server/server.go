@@ -86,6 +86,7 @@ type Server struct {
 	metrics   *metrics
 	model     atomic.Pointer[Model]
 	responses *responses.API
+	laid      map[string][]string // the methods of each path, for the test of the API's description
 	// leaving is true from the moment when the process was asked to end.
 	leaving atomic.Bool
 	// after is the clock of the shutdown delay.

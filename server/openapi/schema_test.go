@@ -17,11 +17,11 @@ type schemas struct{ all object }
 
 // special are types whose JSON is not what their fields say.
 var special = map[reflect.Type]object{
-	reflect.TypeFor[json.RawMessage]():    {},
-	reflect.TypeFor[openai.ChunkUsage]():  {"oneOf": []any{ref("openai.Usage"), object{"type": "null"}}},
-	reflect.TypeFor[responses.Item]():     ref("responses.Item"),
-	reflect.TypeFor[responses.Part]():     ref("responses.Part"),
-	reflect.TypeFor[responses.Status]():   {"type": "string", "enum": []any{"queued", "in_progress", "completed", "incomplete", "failed", "cancelled"}},
+	reflect.TypeFor[json.RawMessage]():     {},
+	reflect.TypeFor[openai.ChunkUsage]():   {"oneOf": []any{ref("openai.Usage"), object{"type": "null"}}},
+	reflect.TypeFor[responses.Item]():      ref("responses.Item"),
+	reflect.TypeFor[responses.Part]():      ref("responses.Part"),
+	reflect.TypeFor[responses.Status]():    {"type": "string", "enum": []any{"queued", "in_progress", "completed", "incomplete", "failed", "cancelled"}},
 	reflect.TypeFor[openai.FinishReason](): {"type": "string", "enum": []any{"stop", "length", "tool_calls", "function_call"}},
 }
 

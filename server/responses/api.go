@@ -13,8 +13,8 @@ import (
 type Model interface {
 	// Settings tells what becomes of what a request leaves open.
 	Settings(r *openai.ChatRequest) Settings
-	// Count returns how many tokens the prompt of a request has and how many a prompt and its answer may have together.
-	Count(r *openai.ChatRequest) (tokens, limit int, err error)
+	// Count returns how many tokens the prompt of a request has.
+	Count(r *openai.ChatRequest) (tokens int, err error)
 	// Complete runs a request to its end or to that of ctx.
 	Complete(ctx context.Context, c Call) (openai.FinishReason, openai.Usage, error)
 }
@@ -25,6 +25,8 @@ type Settings struct {
 	Temperature float64
 	TopP        float64
 	Effort      string // low, medium or high
+	// ContextLength is how many tokens a prompt and its answer may have together.
+	ContextLength int
 }
 
 // Call is a request to run.

@@ -43,7 +43,7 @@ func (a *API) CountInput(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	tokens, _, err := a.config.Model.Count(chat)
+	tokens, err := a.config.Model.Count(chat)
 	if err != nil {
 		return rename(err, q.names)
 	}
@@ -134,13 +134,24 @@ func (a *API) fit(q *request, turns []turn) (*openai.ChatRequest, error) {
 		turns = shorten(turns, len(turns)-maxItems)
 	}
 	chat, err := q.translate(turns)
-	if err != nil || !q.truncate || a.roomFor(chat) {
+	if err != nil || !q.truncate {
 		return chat, err
+	}
+	limit := a.config.Model.Settings(chat).ContextLength
+	// Counting takes time, so that what is far too long is cut before.
+	if n := excess(turns, mostBytes*limit); n > 0 {
+		turns = shorten(turns, n)
+		if chat, err = q.translate(turns); err != nil {
+			return nil, err
+		}
+	}
+	if a.roomFor(chat, limit) {
+		return chat, nil
 	}
 	best := chat // where nothing fits, the model says so
 	sort.Search(len(turns)-1, func(n int) bool {
 		chat, err := q.translate(shorten(turns, n+1))
-		fits := err == nil && a.roomFor(chat)
+		fits := err == nil && a.roomFor(chat, limit)
 		if fits {
 			best = chat
 		}
@@ -149,10 +160,27 @@ func (a *API) fit(q *request, turns []turn) (*openai.ChatRequest, error) {
 	return best, nil
 }
 
+// mostBytes is more than the tokens of any text but a monotonous one have on average.
+const mostBytes = 16
+
+// excess is how many items there are before the last ones that have so many bytes together. The very last is not among them.
+func excess(turns []turn, most int) int {
+	for n := len(turns) - 1; n >= 0; n-- {
+		t := turns[n]
+		for _, p := range t.Content {
+			most -= len(p.Text)
+		}
+		if most -= len(t.Arguments) + len(t.Output); most < 0 {
+			return min(n+1, len(turns)-1)
+		}
+	}
+	return 0
+}
+
 // roomFor reports whether a prompt leaves room for an answer: for as many tokens as were asked for, but no more than half
 // of the context, or for an eighth of it.
-func (a *API) roomFor(chat *openai.ChatRequest) bool {
-	tokens, limit, err := a.config.Model.Count(chat)
+func (a *API) roomFor(chat *openai.ChatRequest, limit int) bool {
+	tokens, err := a.config.Model.Count(chat)
 	room := limit / 8
 	if chat.MaxTokens != nil {
 		room = min(*chat.MaxTokens, limit/2)

@@ -157,9 +157,9 @@ func (i Item) text() string {
 }
 
 // Memory that an item, a part and a token take beside their texts, for the bounds of the store: structures, slices and
-// what the allocator rounds up.
+// what the allocator rounds up. An item is in two places: its conversation and the index of references.
 const (
-	itemOverhead  = 320
+	itemOverhead  = 640
 	tokenOverhead = 96
 )
 

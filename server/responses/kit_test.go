@@ -38,7 +38,7 @@ type fake struct {
 }
 
 func (f *fake) Settings(r *openai.ChatRequest) Settings {
-	s := Settings{Model: "gpt-oss-demo", Temperature: 0.7, TopP: 0.9, Effort: "medium"}
+	s := Settings{Model: "gpt-oss-demo", Temperature: 0.7, TopP: 0.9, Effort: "medium", ContextLength: f.context()}
 	if r.Temperature != nil {
 		s.Temperature = *r.Temperature
 	}
@@ -49,15 +49,18 @@ func (f *fake) Settings(r *openai.ChatRequest) Settings {
 }
 
 // Count takes a byte of text for a token.
-func (f *fake) Count(r *openai.ChatRequest) (tokens, limit int, err error) {
+func (f *fake) Count(r *openai.ChatRequest) (tokens int, err error) {
 	for _, m := range r.Messages {
 		tokens += len(m.Content)
 	}
-	limit = f.limit
-	if limit == 0 {
-		limit = 1 << 30
+	return tokens, nil
+}
+
+func (f *fake) context() int {
+	if f.limit == 0 {
+		return 1 << 30
 	}
-	return tokens, limit, nil
+	return f.limit
 }
 
 func (f *fake) Complete(ctx context.Context, c Call) (openai.FinishReason, openai.Usage, error) {
@@ -67,7 +70,7 @@ func (f *fake) Complete(ctx context.Context, c Call) (openai.FinishReason, opena
 	if f.refuse != nil {
 		return "", openai.Usage{}, f.refuse
 	}
-	if tokens, limit, _ := f.Count(c.Request); tokens >= limit {
+	if tokens, _ := f.Count(c.Request); tokens >= f.context() {
 		return "", openai.Usage{}, openai.Invalid(openai.CodeContextLengthExceeded, "messages", "The messages take %d.", tokens)
 	}
 	c.Accepted()

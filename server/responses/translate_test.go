@@ -216,6 +216,14 @@ func TestTruncation(t *testing.T) {
 			}
 		})
 	}
+	t.Run("what is far too long", func(t *testing.T) {
+		m := &fake{limit: 10}
+		f := newFixture(t, m)
+		f.create(t, `{"model":"m","truncation":"auto","input":[`+strings.Repeat(turn("user", strings.Repeat("a", 99))+`,`, 50)+turn("user", "last")+`]}`)
+		if n := len(m.last(t).Messages); n != 1 {
+			t.Errorf("%d messages are left", n)
+		}
+	})
 	for _, more := range []string{"", `,"truncation":"disabled"`, `,"truncation":"auto","max_output_tokens":1`} {
 		f := newFixture(t, &fake{limit: 12})
 		if e := f.create(t, long+more+`}`).error(t); *e.Code != openai.CodeContextLengthExceeded {

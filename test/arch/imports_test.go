@@ -44,7 +44,7 @@ var allowed = map[string][]string{
 	"engine/weights/safetensors": {},
 	"engine/weights/weightstest": {"engine/model", "engine/weights/gguf"}, // writes checkpoints for tests
 	"server": {
-		"engine", "engine/harmony", "engine/model", "engine/sample", "engine/tokenizer", "server/answer", "server/openai", "server/options", "server/prompt",
+		"engine", "engine/harmony", "engine/model", "engine/sample", "engine/tokenizer", "server/answer", "server/openai", "server/openapi", "server/options", "server/prompt",
 		"server/responses", "server/sse", "server/tgi", "server/ticket",
 	},
 	"server/answer":  {"engine", "engine/harmony", "engine/tokenizer", "server/openai", "server/visible"},
@@ -59,6 +59,7 @@ var allowed = map[string][]string{
 	},
 	"server/inspect":   {"engine/cpu", "engine/model", "engine/weights", "engine/weights/packed"},
 	"server/openai":    {},
+	"server/openapi":   {},
 	"server/options":   {},
 	"server/pack":      {"engine/cpu", "engine/model", "engine/weights", "engine/weights/packed", "server/terminal"},
 	"server/pull":      {"server/terminal"},
