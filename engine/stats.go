@@ -30,6 +30,14 @@ type Stats struct {
 	KVTokens int
 	// CachedTokens is the number of positions that a prompt may find in the prefix cache.
 	CachedTokens int
+	// KVUsage is the share of the memory for keys and values that running requests hold, from 0 to 1.
+	KVUsage float64
+	// KVPages is how many pages that memory has for layers that see everything, and PageTokens how many positions each of them.
+	KVPages, PageTokens int
+	// SwapUsed is the share of the swap space that is in use, from 0 to 1; 0 without one.
+	SwapUsed float64
+	// Gaps are the times between two tokens of a request in seconds, Batches the requests of a step, StepTokens its tokens.
+	Gaps, Batches, StepTokens Spread
 }
 
 // counters is what the step loop publishes; readers never wait for the loop.
@@ -38,6 +46,19 @@ type counters struct {
 	steps, promptTokens, generated                      atomic.Uint64
 	prefixQueries, prefixHits, preemptions              atomic.Uint64
 	stepStarted, lastStep, stepLength                   atomic.Int64 // Unix nanoseconds, and a duration
+	kvPages, swapSlots                                  atomic.Int64 // in use
+	gaps, batches, stepTokens                           spread
+	capacity                                            capacity
+}
+
+// capacity is what does not change.
+type capacity struct{ kvPages, swapSlots, pageTokens int }
+
+// prepare is called once, before anything is counted.
+func (c *counters) prepare(has capacity) {
+	c.capacity = has
+	c.gaps = newSpread(gapBounds, 1e-9)
+	c.batches, c.stepTokens = newSpread(batchBounds, 1), newSpread(tokensBounds, 1)
 }
 
 func (c *counters) beginStep() (now time.Time) {
@@ -72,7 +93,21 @@ func (c *counters) snapshot() Stats {
 		LastStepDuration: time.Duration(c.stepLength.Load()),
 		KVTokens:         int(c.kvTokens.Load()),
 		CachedTokens:     int(c.cachedTokens.Load()),
+		KVUsage:          share(c.kvPages.Load(), c.capacity.kvPages),
+		KVPages:          c.capacity.kvPages,
+		PageTokens:       c.capacity.pageTokens,
+		SwapUsed:         share(c.swapSlots.Load(), c.capacity.swapSlots),
+		Gaps:             c.gaps.snapshot(),
+		Batches:          c.batches.snapshot(),
+		StepTokens:       c.stepTokens.snapshot(),
 	}
+}
+
+func share(part int64, whole int) float64 {
+	if whole == 0 {
+		return 0
+	}
+	return float64(part) / float64(whole)
 }
 
 func unixNano(n int64) time.Time {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Stream carries the tokens of one request from the engine to its reader. The
@@ -12,6 +13,8 @@ import (
 type Stream struct {
 	tokens chan Token
 	cached atomic.Int64
+	timing timing
+	gaps   *spread // of the engine; nil where nobody counts
 
 	mu       sync.Mutex
 	finished bool
@@ -22,7 +25,7 @@ type Stream struct {
 // NewStream returns a stream that holds buffer unread tokens. The engine makes
 // its own; the constructor serves whoever stands in for the engine in a test.
 func NewStream(buffer int) *Stream {
-	return &Stream{tokens: make(chan Token, max(buffer, 0))}
+	return &Stream{tokens: make(chan Token, max(buffer, 0)), timing: timing{queued: time.Now()}}
 }
 
 // Tokens delivers the generated tokens and is closed at the end.
@@ -46,6 +49,9 @@ func (s *Stream) SetCached(tokens int) { s.cached.Store(int64(tokens)) }
 // Send delivers a token, waiting for room until ctx ends. It must not be called
 // after Finish.
 func (s *Stream) Send(ctx context.Context, t Token) error {
+	if gap := s.sent(); gap > 0 && s.gaps != nil {
+		s.gaps.add(int64(gap))
+	}
 	select {
 	case s.tokens <- t:
 		return nil
