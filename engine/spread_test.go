@@ -38,7 +38,9 @@ func TestTiming(t *testing.T) {
 		}
 		_, _, _ = drain(first)
 		_, _, _ = drain(second)
-		after := func(seconds int) time.Time { return time.Unix(0, start.Add(time.Duration(seconds)*time.Second).UnixNano()) }
+		after := func(seconds int) time.Time {
+			return time.Unix(0, start.Add(time.Duration(seconds)*time.Second).UnixNano())
+		}
 		want := []Timing{
 			{Queued: start, Began: after(0), First: after(2), Last: after(4), Tokens: 3},
 			{Queued: start, Began: after(4), First: after(5), Last: after(5), Tokens: 1},

@@ -24,7 +24,7 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) error {
 	ended := outcomeError // stays so when a panic passes
 	defer func() {
 		if ended == outcomeSuccess {
-			s.metrics.succeeded(s.now().Sub(start))
+			s.metrics.Succeeded(s.now().Sub(start))
 		} else {
 			s.metrics.requests.WithLabelValues(ended).Inc()
 		}
@@ -90,6 +90,7 @@ func (s *Server) submit(ctx context.Context, tenant string, r *openai.ChatReques
 		id: s.newID("chatcmpl-"), created: s.now().Unix(), request: r, names: newFunctionNames(r), newID: s.newID,
 		stop: stopFilter{sequences: r.Stop}, last: map[harmony.Kind]int{},
 	}
+	s.sanitize(r)
 	effort := reasoningEffort(r, s.options.ReasoningLevel)
 	prompt, err := m.Encoder.Render(conversation(r, effort, s.now(), c.names))
 	if err != nil {

@@ -32,8 +32,9 @@ func (s *Server) routes() http.Handler {
 	handle := func(path string, methods map[string]handler) {
 		mux.Handle(path, s.catch(byMethod(methods)))
 	}
-	handle("/v1/health", map[string]handler{http.MethodGet: s.health})
-	handle("/v1/metrics", map[string]handler{http.MethodGet: s.metrics.serve})
+	for path, h := range s.probes() {
+		handle(path, map[string]handler{http.MethodGet: h})
+	}
 	handle("/v1/models", map[string]handler{http.MethodGet: s.guard(s.models)})
 	handle("/v1/chat/completions", map[string]handler{http.MethodPost: s.guard(s.chat)})
 	handle("/v1/", map[string]handler{"": s.authenticated(notFound)})
@@ -132,7 +133,7 @@ func unavailable(code, message string) *openai.Error {
 // retryAfter is an honest guess, in seconds, of when a place in the queue is free: when a request has finished, which
 // takes as long as the recent ones took.
 func (s *Server) retryAfter() int {
-	return min(max(int(s.metrics.recent.mean().Seconds()+0.5), 1), 60)
+	return min(max(int(s.metrics.Recent.Mean().Seconds()+0.5), 1), 60)
 }
 
 // writeJSON sends an answer as a whole.

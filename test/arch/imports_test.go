@@ -17,7 +17,7 @@ var allowed = map[string][]string{
 	"cmd/gptoss-operator": {"api/v1alpha1", "controllers"},
 	"cmd/gptoss-server": {
 		"engine", "engine/cpu", "engine/demo", "engine/harmony", "engine/kernel", "engine/model", "engine/tokenizer", "engine/tokenizer/o200k",
-		"engine/weights", "engine/weights/packed", "engine/weights/placement", "server", "server/bench", "server/inspect", "server/options", "server/pack", "server/pull", "server/synth",
+		"engine/weights", "engine/weights/packed", "engine/weights/placement", "server", "server/bench", "server/heap", "server/inspect", "server/options", "server/pack", "server/pull", "server/synth",
 		"server/terminal",
 	},
 	"controllers":           {"api/v1alpha1", "controllers/resources"},
@@ -43,7 +43,10 @@ var allowed = map[string][]string{
 	"engine/weights/placement":   {"engine/kernel", "engine/weights/mapping"},
 	"engine/weights/safetensors": {},
 	"engine/weights/weightstest": {"engine/model", "engine/weights/gguf"}, // writes checkpoints for tests
-	"server":                     {"engine", "engine/harmony", "engine/model", "engine/sample", "engine/tokenizer", "server/openai", "server/options"},
+	"server": {"engine", "engine/harmony", "engine/model", "engine/sample", "engine/tokenizer", "server/openai", "server/options",
+		"server/audit", "server/certificate", "server/cors", "server/drain", "server/metric", "server/sanitize", "server/trace"},
+	"server/audit": {}, "server/certificate": {}, "server/cors": {}, "server/drain": {}, "server/heap": {}, "server/sanitize": {},
+	"server/metric": {"engine"}, "server/trace": {"engine"},
 	"server/bench": {
 		"engine", "engine/cpu", "engine/kernel", "engine/model", "engine/weights", "engine/weights/mapping", "engine/weights/packed",
 		"engine/weights/placement", "server/terminal",
