@@ -231,7 +231,7 @@ func TestTracedRequest(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = collector.Close() })
 	go func() { _ = collector.Serve(listener) }()
-	f := newFixture(t, says(hello), func(c *Config) { c.Options.OTLPEndpoint = "http://" + listener.Addr().String() + "/v1/traces" })
+	f := newFixture(t, says(hello), func(c *Config) { c.Options.OTLPEndpoint = "http://" + listener.Addr().String() })
 	const trace = "0af7651916cd43dd8448eb211c80319c"
 	f.do(t, http.MethodPost, "/v1/chat/completions", ask(""), "Traceparent", "00-"+trace+"-b7ad6b7169203331-01")
 	if err := f.close(); err != nil {

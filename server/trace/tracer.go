@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"time"
 
@@ -45,7 +46,11 @@ func Open(ctx context.Context, c Config) (*Tracer, error) {
 	}
 	var to []otlptracehttp.Option
 	if c.Endpoint != "" {
-		to = append(to, otlptracehttp.WithEndpointURL(c.Endpoint))
+		whole, err := url.JoinPath(c.Endpoint, "v1/traces") // as the SDK does with OTEL_EXPORTER_OTLP_ENDPOINT
+		if err != nil {
+			return nil, fmt.Errorf("traces: %w", err)
+		}
+		to = append(to, otlptracehttp.WithEndpointURL(whole))
 	}
 	exporter, err := otlptracehttp.New(ctx, to...)
 	if err != nil {

@@ -104,7 +104,7 @@ func TestExport(t *testing.T) {
 		got <- r.URL.Path + " " + string(body)
 	}))
 	defer collector.Close()
-	tracer, err := Open(t.Context(), Config{Endpoint: collector.URL + "/v1/traces", Model: "gpt-oss-20b", Version: "1.1.0", Logger: slog.New(slog.DiscardHandler)})
+	tracer, err := Open(t.Context(), Config{Endpoint: collector.URL, Model: "gpt-oss-20b", Version: "1.1.0", Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
