@@ -75,3 +75,44 @@ func (s *Stream) Finish(reason FinishReason, err error) {
 	s.finished, s.reason, s.err = true, reason, err
 	close(s.tokens)
 }
+
+// Timing is when a request passed the stations of its way; a time is zero before that.
+type Timing struct {
+	Queued time.Time // Submit accepted it
+	Began  time.Time // the first forward pass with it began
+	First  time.Time // its first token was there
+	Last   time.Time // its last token so far
+	Tokens int       // generated so far
+}
+
+// timing is a Timing that is written by one goroutine and read by others.
+type timing struct {
+	queued                     time.Time // fixed
+	began, first, last, tokens atomic.Int64
+}
+
+// Timing returns when the request got how far. It may be asked at any time.
+func (s *Stream) Timing() Timing {
+	return Timing{
+		Queued: s.timing.queued, Began: unixNano(s.timing.began.Load()), First: unixNano(s.timing.first.Load()),
+		Last: unixNano(s.timing.last.Load()), Tokens: int(s.timing.tokens.Load()),
+	}
+}
+
+// Begin says when the first forward pass with the request began; only the first call counts. It comes before the first Send.
+func (s *Stream) Begin(at time.Time) {
+	s.timing.began.CompareAndSwap(0, at.UnixNano())
+}
+
+// sent notes a token, and returns how long after the one before it came; zero for the first.
+func (s *Stream) sent() (gap time.Duration) {
+	now := time.Now().UnixNano()
+	t := &s.timing
+	before := t.last.Swap(now)
+	t.tokens.Add(1)
+	if before == 0 {
+		t.first.Store(now)
+		return 0
+	}
+	return time.Duration(now - before)
+}

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/gptoss/gptoss-operator/engine"
 	"github.com/gptoss/gptoss-operator/server/audit"
 	"github.com/gptoss/gptoss-operator/server/metric"
@@ -27,25 +25,9 @@ const (
 	outcomeError       = "error"       // 500, or a stream that ended with an error
 )
 
-// metrics are what handlers book, and the rest of what GET /metrics shows.
-type metrics struct {
-	*metric.Set
-	requests           *prometheus.CounterVec
-	firstToken         prometheus.Histogram
-	prompt, completion prometheus.Counter
-}
-
-func newMetrics(s *Server) *metrics {
-	set := metric.New(metric.Source{
-		Model: s.options.ModelName(), Version: s.version, Stats: s.stats, Active: s.active.Load,
-		Degraded: func() bool { status, _ := s.status(s.now()); return status != stateHealthy },
-	})
-	return &metrics{Set: set, requests: set.Requests, firstToken: set.FirstToken, prompt: set.Prompt, completion: set.Completion}
-}
-
-// serve answers GET /metrics.
-func (m *metrics) serve(w http.ResponseWriter, r *http.Request) error {
-	m.ServeHTTP(w, r)
+// serveMetrics answers GET /metrics.
+func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) error {
+	s.metrics.ServeHTTP(w, r)
 	return nil
 }
 
@@ -197,14 +179,19 @@ func (s *Server) Audit() *audit.Log { return s.audit }
 // sanitize cleans what users say, where that is asked for. What the application says (system, developer), what its tools
 // return and what the model has said before is left as it is.
 func (s *Server) sanitize(r *openai.ChatRequest) {
-	if !s.options.SanitizeInput {
-		return
-	}
 	for i := range r.Messages {
 		if m := &r.Messages[i]; m.Role == openai.RoleUser {
-			m.Content, m.Name = sanitize.Text(m.Content), sanitize.Text(m.Name)
+			m.Content, m.Name = s.clean(m.Content), s.clean(m.Name)
 		}
 	}
+}
+
+// clean is for text that a user may have written. In a raw prompt it also takes away the meaning of control tokens.
+func (s *Server) clean(text string) string {
+	if !s.options.SanitizeInput {
+		return text
+	}
+	return sanitize.Text(text)
 }
 
 // watched is a Generator that leaves with the request's note what it began for it.

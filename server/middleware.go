@@ -61,7 +61,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 
 // routeOf is a path that there are few of, for the names of spans.
 func routeOf(path string) string {
-	for _, route := range []string{"/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/models", "/generate_stream", "/generate", "/tokenize", "/detokenize", "/info"} {
+	for _, route := range []string{"/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/models", "/v1/stream-tickets", "/completions", "/generate_stream", "/generate", "/tokenize", "/detokenize", "/info"} {
 		if path == route || strings.HasPrefix(path, route+"/") {
 			return route
 		}

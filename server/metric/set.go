@@ -44,6 +44,7 @@ type Set struct {
 	registry                              *prometheus.Registry
 	queue, prefill, decode, each          prometheus.Histogram
 	promptTokens, generated, cachedTokens prometheus.Histogram
+	ignored                               *prometheus.CounterVec // by parameter
 	finished                              map[Reason]prometheus.Counter
 	handler                               http.Handler
 }
@@ -55,10 +56,13 @@ func New(s Source) *Set {
 		Requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gpt_oss_request_count", Help: "Completion requests that ended, by outcome.",
 		}, []string{"status"}),
+		ignored: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "gpt_oss_ignored_parameters_total", Help: "Request parameters that were accepted and have no effect.",
+		}, []string{"parameter"}),
 		finished: map[Reason]prometheus.Counter{},
 	}
 	m.observed(s.Model)
-	m.registry.MustRegister(m.Requests, newLive(s))
+	m.registry.MustRegister(m.Requests, m.ignored, newLive(s))
 	m.registry.MustRegister(
 		gauge("gpt_oss_avg_latency_ms", "Mean duration of the last 100 successful requests.",
 			func() float64 { return float64(m.Recent.Mean()) / float64(time.Millisecond) }),
@@ -93,6 +97,13 @@ func (m *Set) Succeeded(took time.Duration) {
 	m.Requests.WithLabelValues("success").Inc()
 	m.Duration.Observe(took.Seconds())
 	m.Recent.Add(took)
+}
+
+// Ignore counts parameters without effect; their names come from a fixed list.
+func (m *Set) Ignore(names []string) {
+	for _, name := range names {
+		m.ignored.WithLabelValues(name).Inc()
+	}
 }
 
 func gauge(name, help string, value func() float64) prometheus.Collector {
