@@ -37,7 +37,7 @@ func (s *Server) chatBody(w http.ResponseWriter, r *http.Request, body []byte, k
 	if err := s.CheckModel(request.Model); err != nil {
 		return err
 	}
-	s.metrics.ignore(request.Ignored)
+	s.metrics.Ignore(request.Ignored)
 	j, err := s.chatJob(noteOf(r).tenant, &request)
 	if err != nil {
 		return err
@@ -85,6 +85,7 @@ func (s *Server) chatJob(tenant string, r *openai.ChatRequest) (*job, error) {
 
 // render turns a conversation into token ids.
 func (s *Server) render(m *Model, r *openai.ChatRequest) ([]int32, *prompt.Names, error) {
+	s.sanitize(r)
 	names := prompt.NewNames(r)
 	ids, err := m.Encoder.Render(prompt.Conversation(r, prompt.Effort(r, s.options.ReasoningLevel), s.now(), names))
 	if err != nil {

@@ -70,7 +70,7 @@ func (s *Server) generateJob(tenant string, r *tgi.Request, measured bool) (*job
 		top = &r.TopTokens
 	}
 	if s.options.GenerateRaw {
-		prompt := openai.Prompt{IDs: truncated(readControl(m.Vocabulary, r.Inputs), r.Truncate)}
+		prompt := openai.Prompt{IDs: truncated(readControl(m.Vocabulary, s.clean(r.Inputs)), r.Truncate)}
 		j, _, err := s.textJob(tenant, &openai.TextRequest{Prompts: []openai.Prompt{prompt}, Sampling: r.Sampling, BestOf: 1, Logprobs: top})
 		return j, atInputs(err)
 	}

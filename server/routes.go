@@ -36,8 +36,9 @@ func (s *Server) routes() http.Handler {
 		s.laid[path] = slices.Collect(maps.Keys(methods))
 		mux.Handle(path, s.catch(byMethod(methods)))
 	}
-	handle("/v1/health", map[string]handler{http.MethodGet: s.health})
-	handle("/v1/metrics", map[string]handler{http.MethodGet: s.metrics.serve})
+	for path, h := range s.probes() {
+		handle(path, map[string]handler{http.MethodGet: h})
+	}
 	handle("/v1/models", map[string]handler{http.MethodGet: s.guard(s.models)})
 	handle("/v1/models/{id...}", map[string]handler{http.MethodGet: s.guard(s.oneModel)})
 	handle("/v1/chat/completions", map[string]handler{
@@ -151,7 +152,7 @@ func unavailable(code, message string) *openai.Error {
 // retryAfter is an honest guess, in seconds, of when a place in the queue is free: when a request has finished, which
 // takes as long as the recent ones took.
 func (s *Server) retryAfter() int {
-	return min(max(int(s.metrics.recent.mean().Seconds()+0.5), 1), 60)
+	return min(max(int(s.metrics.Recent.Mean().Seconds()+0.5), 1), 60)
 }
 
 // writeJSON sends an answer as a whole.

@@ -299,7 +299,7 @@ func (s *Server) work(r *http.Request, j *job, respond func(context.Context) err
 func (s *Server) accept(j *job) (done func()) {
 	start := s.now()
 	s.active.Add(1)
-	j.firstSeen = func() { s.metrics.firstToken.Observe(s.now().Sub(start).Seconds()) }
+	j.firstSeen = func() { s.metrics.FirstToken.Observe(s.now().Sub(start).Seconds()) }
 	return func() { s.active.Add(-1) }
 }
 
@@ -311,12 +311,12 @@ func (s *Server) booked(next handler) handler {
 		ended := outcomeError // stays so when a panic passes
 		defer func() {
 			if ended == outcomeSuccess {
-				s.metrics.succeeded(s.now().Sub(start))
+				s.metrics.Succeeded(s.now().Sub(start))
 			} else {
-				s.metrics.requests.WithLabelValues(ended).Inc()
+				s.metrics.Requests.WithLabelValues(ended).Inc()
 			}
-			s.metrics.prompt.Add(float64(n.usage.PromptTokens))
-			s.metrics.completion.Add(float64(n.usage.CompletionTokens))
+			s.metrics.Prompt.Add(float64(n.usage.PromptTokens))
+			s.metrics.Completion.Add(float64(n.usage.CompletionTokens))
 		}()
 		err := next(w, r)
 		if err != nil {

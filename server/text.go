@@ -28,7 +28,7 @@ func (s *Server) text(w http.ResponseWriter, r *http.Request) error {
 	if err := s.CheckModel(request.Model); err != nil {
 		return err
 	}
-	s.metrics.ignore(request.Ignored)
+	s.metrics.Ignore(request.Ignored)
 	j, echoes, err := s.textJob(noteOf(r).tenant, &request)
 	if err != nil {
 		return err
@@ -63,6 +63,7 @@ func (s *Server) textJob(tenant string, r *openai.TextRequest) (j *job, echoes [
 	}
 	j = s.newJob(m, "cmpl-", "prompt")
 	for i, p := range r.Prompts {
+		p.Text = s.clean(p.Text)
 		ids, err := readPrompt(m, p, promptPath(i, len(r.Prompts)))
 		if err != nil {
 			return nil, nil, err

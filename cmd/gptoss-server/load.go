@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"time"
@@ -99,6 +100,7 @@ func start(s *source, o options.Options, log *slog.Logger) (*loaded, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", origin, err)
 	}
+	boundHeap(os.DirFS("/"), memory(s, o, contextLength), s.file != nil, log)
 	e, err := engine.New(engineOptions(s, o, contextLength, trained(words), log))
 	if err != nil {
 		return nil, err
@@ -126,7 +128,7 @@ func engineOptions(s *source, o options.Options, contextLength, vocabulary int, 
 		BatchTimeout:    o.BatchTimeout,
 		PrefixCaching:   o.PrefixCaching,
 		SwapBytes:       o.SwapSpace,
-		Threads:         o.Threads,
+		Threads:         threads(o),
 		Kernel:          kernelName(o),
 		Logger:          log,
 	}

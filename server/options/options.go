@@ -98,6 +98,24 @@ type Options struct {
 	LogLevel string
 	// LogFormat is json or text.
 	LogFormat string
+
+	// SlowRequest is how long a request may take before the log tells where its time went; 0 never does.
+	SlowRequest time.Duration
+	// OTLPEndpoint is the URL of an OpenTelemetry collector; empty leaves it to OTEL_EXPORTER_OTLP_ENDPOINT.
+	OTLPEndpoint string
+	// AuditLog is "stdout" or a file for the record of who asked for what; empty means none.
+	AuditLog string
+	// AuditContent puts the bodies of requests and answers into it.
+	AuditContent bool
+	// AuditMaxSize is the size in bytes at which the file is set aside, and AuditFiles how many older ones are kept.
+	AuditMaxSize int64
+	AuditFiles   int
+	// SanitizeInput removes script elements and invisible characters from what users say, and escapes HTML.
+	SanitizeInput bool
+	// CORSOrigins is a comma-separated list of the origins whose web pages may call, or *.
+	CORSOrigins string
+	// TLSCert and TLSKey are PEM files, both or none; they are read again when they change.
+	TLSCert, TLSKey string
 }
 
 // Default returns what Parse gives for no arguments.
@@ -122,6 +140,7 @@ func Default() Options {
 		// Ends within the 30 seconds that Kubernetes gives a pod by default.
 		ShutdownGrace: 25 * time.Second,
 		LogLevel:      "info", LogFormat: "json",
+		AuditMaxSize: 100 << 20, AuditFiles: 10,
 	}
 }
 

@@ -17,7 +17,7 @@ var allowed = map[string][]string{
 	"cmd/gptoss-operator": {"api/v1alpha1", "controllers"},
 	"cmd/gptoss-server": {
 		"engine", "engine/cpu", "engine/demo", "engine/harmony", "engine/kernel", "engine/model", "engine/tokenizer", "engine/tokenizer/o200k",
-		"engine/weights", "engine/weights/packed", "engine/weights/placement", "server", "server/bench", "server/inspect", "server/options", "server/pack", "server/pull", "server/synth",
+		"engine/weights", "engine/weights/packed", "engine/weights/placement", "server", "server/bench", "server/heap", "server/inspect", "server/options", "server/pack", "server/pull", "server/synth",
 		"server/terminal",
 	},
 	"controllers":           {"api/v1alpha1", "controllers/resources"},
@@ -46,7 +46,10 @@ var allowed = map[string][]string{
 	"server": {
 		"engine", "engine/harmony", "engine/model", "engine/sample", "engine/tokenizer", "server/answer", "server/openai", "server/openapi", "server/options", "server/prompt",
 		"server/responses", "server/sse", "server/tgi", "server/ticket",
+		"server/audit", "server/certificate", "server/cors", "server/drain", "server/metric", "server/sanitize", "server/trace",
 	},
+	"server/audit": {}, "server/certificate": {}, "server/cors": {}, "server/drain": {}, "server/heap": {}, "server/sanitize": {},
+	"server/metric": {"engine"}, "server/trace": {"engine"},
 	"server/answer":  {"engine", "engine/harmony", "engine/tokenizer", "server/openai", "server/visible"},
 	"server/prompt":  {"engine/harmony", "server/openai"},
 	"server/sse":     {},
