@@ -32,36 +32,42 @@ const installTimeout = 5 * time.Minute
 func prepare(ctx context.Context, c client, scratch string, out io.Writer) (command *exec.Cmd, missing string, err error) {
 	switch c.kind {
 	case "node":
-		if node, err := exec.LookPath("node"); err != nil {
-			return nil, "there is no node", nil
-		} else if _, err := exec.LookPath("npm"); err != nil {
-			return nil, "there is no npm", nil
-		} else {
-			dir, err := install(ctx, "node", "package-lock.json", out, func(string) [][]string {
-				return [][]string{{"npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"}}
-			})
-			// Modules are looked up from where the program lies, so it is copied there.
-			return &exec.Cmd{Path: node, Args: []string{node, c.entry}, Dir: dir}, "", err
-		}
+		command, err = prepareNode(ctx, c, out)
+		return command, "", err
 	case "python":
-		python, missing := findPython(ctx)
-		if missing != "" {
-			return nil, missing, nil
-		}
-		dir, err := install(ctx, "python", "requirements.txt", out, func(dir string) [][]string {
-			venv := filepath.Join(dir, "venv")
-			return [][]string{
-				{python, "-m", "venv", "--clear", venv},
-				{interpreterOf(dir), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "-r", "requirements.txt"},
-			}
-		})
-		interpreter := interpreterOf(dir)
-		return &exec.Cmd{Path: interpreter, Args: []string{interpreter, "-B", c.entry}, Dir: dir}, "", err
+		return preparePython(ctx, c, out)
 	}
 	binary := filepath.Join(scratch, c.entry)
 	build := exec.CommandContext(ctx, "go", "build", "-o", binary, ".")
 	build.Dir = golang
 	return &exec.Cmd{Path: binary, Args: []string{binary}, Dir: scratch}, "", do(build)
+}
+
+// prepareNode has the program lie beside the packages, from where they are looked up.
+func prepareNode(ctx context.Context, c client, out io.Writer) (*exec.Cmd, error) {
+	node, err := exec.LookPath("node")
+	if err != nil {
+		return nil, err
+	}
+	dir, err := install(ctx, "node", "package-lock.json", out, func(string) [][]string {
+		return [][]string{{"npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"}}
+	})
+	return &exec.Cmd{Path: node, Args: []string{node, c.entry}, Dir: dir}, err
+}
+
+func preparePython(ctx context.Context, c client, out io.Writer) (command *exec.Cmd, missing string, err error) {
+	python, missing := findPython(ctx)
+	if missing != "" {
+		return nil, missing, nil
+	}
+	dir, err := install(ctx, "python", "requirements.txt", out, func(dir string) [][]string {
+		return [][]string{
+			{python, "-m", "venv", "--clear", filepath.Join(dir, "venv")},
+			{interpreterOf(dir), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "-r", "requirements.txt"},
+		}
+	})
+	interpreter := interpreterOf(dir)
+	return &exec.Cmd{Path: interpreter, Args: []string{interpreter, "-B", c.entry}, Dir: dir}, "", err
 }
 
 func interpreterOf(dir string) string { return filepath.Join(dir, "venv", "bin", "python") }

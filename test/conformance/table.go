@@ -82,16 +82,16 @@ func row(s scenario, names []string, results []result) (line string, played bool
 
 // done reports whether all clients that played a scenario passed it, and any did.
 func done(name string, results []result) bool {
-	any := false
+	played := false
 	for _, r := range results {
 		if r.Scenario == name {
 			if !r.OK {
 				return false
 			}
-			any = true
+			played = true
 		}
 	}
-	return any
+	return played
 }
 
 // writeReport leaves the results for programs.

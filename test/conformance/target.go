@@ -54,13 +54,13 @@ func open(ctx context.Context, s settings) (t *target, err error) {
 // start runs a server with room, and one that is quickly full.
 func (t *target) start(ctx context.Context, binary string) error {
 	t.key = "sk-" + rand.Text()
-	for url, room := range map[*string][]string{&t.url: nil, &t.limited: {"--max-sequences=1", "--max-queue=1"}} {
+	for address, room := range map[*string][]string{&t.url: nil, &t.limited: {"--max-sequences=1", "--max-queue=1"}} {
 		s, err := process.Start(ctx, binary, life, append([]string{"--api-key=" + t.key}, room...)...)
 		if err != nil {
 			return err
 		}
 		t.started = append(t.started, s)
-		*url = s.URL + "/v1"
+		*address = s.URL + "/v1"
 	}
 	return nil
 }

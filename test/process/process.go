@@ -39,7 +39,8 @@ type Server struct {
 }
 
 // Start runs the binary with the arguments, on a free loopback port, and returns when its model is loaded. The process
-// lives at most as long as life and ctx, and where the system can do that, not longer than this one.
+// lives at most as long as life and ctx, and where the system can do that, not longer than this one. The log at level info
+// says when it is ready, so the arguments must leave that on.
 func Start(ctx context.Context, binary string, life time.Duration, args ...string) (*Server, error) {
 	ctx, cancel := context.WithTimeout(ctx, life)
 	args = append([]string{"--host=127.0.0.1", "--port=0", "--shutdown-delay=0s", "--shutdown-grace=5s"}, args...)

@@ -84,7 +84,7 @@ func (l *load) note(kind string, a answer, err error) {
 func underLoad(ctx context.Context, s settings, out io.Writer) (l *load, err error) {
 	key := newKey()
 	life := s.load.warm + s.load.duration + 2*s.load.settle + slack
-	server, err := process.Start(ctx, s.server, life, append(strings.Fields(s.load.flags), "--api-key="+key, "--log-level=warn")...)
+	server, err := process.Start(ctx, s.server, life, append(strings.Fields(s.load.flags), "--api-key="+key)...)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +99,7 @@ func underLoad(ctx context.Context, s settings, out io.Writer) (l *load, err err
 		s.load.clients, s.load.duration, s.load.warm, 100*s.load.leave, s.load.flags)
 	warming := &load{Counts: map[string]int{}}
 	crowd(ctx, s, warming, server.URL, key, s.load.warm)
-	if l.Start, err = l.settle(ctx, observer, key, s.load.settle, sample{Memory: 0, Goroutines: 0}); err != nil {
+	if l.Start, err = observer.settle(ctx, key, s.load.settle, sample{Memory: 0, Goroutines: 0}); err != nil {
 		return l, err
 	}
 	fmt.Fprintf(out, "load: the start: %s\n", l.Start)
@@ -121,7 +121,7 @@ func underLoad(ctx context.Context, s settings, out io.Writer) (l *load, err err
 	l.FirstP50, l.FirstP99 = percentile(l.first, 0.5).Seconds(), percentile(l.first, 0.99).Seconds()
 	fmt.Fprintf(out, "load: %v; health %+v\n", l.Counts, l.Health)
 	settling := time.Now()
-	l.End, err = l.settle(ctx, observer, key, s.load.settle, sample{Memory: l.Start.Memory * (1 + s.load.memory), Goroutines: l.Start.Goroutines + spare})
+	l.End, err = observer.settle(ctx, key, s.load.settle, sample{Memory: l.Start.Memory * (1 + s.load.memory), Goroutines: l.Start.Goroutines + spare})
 	l.Settled = time.Since(settling).Seconds()
 	fmt.Fprintf(out, "load: the end, %.0f s later: %s\n", l.Settled, l.End)
 	return l, err
@@ -223,13 +223,13 @@ func (l *load) watch(ctx context.Context, at *site, key string, out io.Writer) {
 
 // settle waits until the server is idle and at most as large as want, or else until nothing has become smaller for ten
 // seconds, or the time is over.
-func (l *load) settle(ctx context.Context, at *site, key string, limit time.Duration, want sample) (last sample, err error) {
+func (s *site) settle(ctx context.Context, key string, limit time.Duration, want sample) (last sample, err error) {
 	const quiet = 10 * time.Second
 	begun := time.Now()
 	var lowest sample
 	lowered := begun
 	for {
-		last, err = at.sampleNow(ctx, key)
+		last, err = s.sampleNow(ctx, key)
 		if err != nil {
 			return last, err
 		}

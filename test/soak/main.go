@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/signal"
 	"slices"
@@ -117,7 +118,7 @@ func parse(args []string, out io.Writer) (settings, error) {
 		return s, fmt.Errorf("no part may take longer than %s", maxDuration)
 	case s.rotate.every < 100*time.Millisecond:
 		return s, errors.New("keys rotate every 100 ms at most")
-	case !(s.load.leave >= 0 && s.load.leave <= 1):
+	case math.IsNaN(s.load.leave) || s.load.leave < 0 || s.load.leave > 1:
 		return s, errors.New("the share that leaves must be 0 to 1")
 	}
 	return s, nil

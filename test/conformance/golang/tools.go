@@ -226,8 +226,8 @@ func (p *player) jsonObject(ctx context.Context) error {
 	if choice.FinishReason == "length" { // a model that was not made for it may fill an object without end
 		return check(strings.HasPrefix(strings.TrimSpace(choice.Message.Content), "{"), "content %q", choice.Message.Content)
 	}
-	var any map[string]any
-	return json.Unmarshal([]byte(choice.Message.Content), &any)
+	var object map[string]any
+	return json.Unmarshal([]byte(choice.Message.Content), &object)
 }
 
 func (p *player) jsonSchema(ctx context.Context) error {
