@@ -74,7 +74,7 @@ func TestTable(t *testing.T) {
 		t.Errorf("%d failed, want 1: what is pending does not count", failed)
 	}
 	for _, want := range []string{
-		"chat                ok  0.2   ok  0.0\n", "stream            FAIL  1.0        ·\n", "choices           wait  0.0        ·\n",
+		"chat                  ok  0.2  ok  0.0\n", "stream              FAIL  1.0        ·\n", "choices             wait  0.0        ·\n",
 		"openai-node stream: two\n    lines\n", "openai-node choices: not there yet\n",
 		"responses passes: take it out", "conformance: 3 passed, 1 failed\n",
 	} {

@@ -38,27 +38,28 @@ type settings struct {
 }
 
 func main() {
+	os.Exit(start(os.Args[1:]))
+}
+
+// start is main with an exit status: 1 when a scenario failed, 2 when something else did.
+func start(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	s, err := parse(os.Args[1:], os.Stderr)
-	if errors.Is(err, flag.ErrHelp) {
-		return
-	}
-	if err == nil && s.list {
-		printList(os.Stdout)
-		return
-	}
+	s, err := parse(args, os.Stderr)
 	failed := 0
-	if err == nil {
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err == nil && s.list:
+		printList(os.Stdout)
+	case err == nil:
 		failed, err = run(ctx, s, os.Stdout)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "conformance:", err)
-		os.Exit(2)
+		return 2
 	}
-	if failed > 0 {
-		os.Exit(1)
-	}
+	return min(failed, 1)
 }
 
 func parse(args []string, out io.Writer) (settings, error) {

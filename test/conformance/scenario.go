@@ -22,7 +22,6 @@ var clients = []client{
 var (
 	everyone   = []string{"openai-node", "openai-python", "openai-go", "ai-sdk", "langchain-js", "langchain-python"}
 	official   = []string{"openai-node", "openai-python", "openai-go"}
-	scripted   = []string{"openai-node", "openai-python"} // with helpers that run a stream or a loop of tools
 	withoutSDK = []string{"openai-node", "openai-python", "openai-go", "langchain-js", "langchain-python"}
 	loops      = []string{"openai-node", "ai-sdk"}
 	helpers    = []string{"openai-node", "openai-python", "ai-sdk", "langchain-js", "langchain-python"}

@@ -129,8 +129,8 @@ func underLoad(ctx context.Context, s settings, out io.Writer) (l *load, err err
 
 // String is a sample on a line of progress.
 func (s sample) String() string {
-	return fmt.Sprintf("%.1f MB resident, %.1f MB heap in use, %.0f goroutines, %.0f active, %.0f waiting",
-		s.Memory/1e6, s.HeapInUse/1e6, s.Goroutines, s.Active, s.Queued)
+	return fmt.Sprintf("%.1f MB resident, heap %.1f of %.1f MB, %.0f goroutines, %.0f active, %.0f waiting",
+		s.Memory/1e6, s.HeapInUse/1e6, s.HeapGoal/1e6, s.Goroutines, s.Active, s.Queued)
 }
 
 // crowd lets the clients loose for a while, and returns when all of them have gone.

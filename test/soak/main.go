@@ -52,25 +52,31 @@ type settings struct {
 }
 
 func main() {
+	os.Exit(start(os.Args[1:]))
+}
+
+// start is main with an exit status: 1 when the server broke a promise, 2 when something else failed.
+func start(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	s, err := parse(os.Args[1:], os.Stderr)
-	ok := true
+	s, err := parse(args, os.Stderr)
+	kept := true
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		return
+		return 0
 	case err == nil && s.probe != "":
 		err = probe(ctx, s.probe, os.Stdin, os.Stdout)
 	case err == nil:
-		ok, err = run(ctx, s, os.Stdout)
+		kept, err = run(ctx, s, os.Stdout)
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		fmt.Fprintln(os.Stderr, "soak:", err)
-		os.Exit(2)
+		return 2
+	case !kept:
+		return 1
 	}
-	if !ok {
-		os.Exit(1)
-	}
+	return 0
 }
 
 func parse(args []string, out io.Writer) (settings, error) {

@@ -120,6 +120,7 @@ func startProbe(ctx context.Context, url string) (stop func() (probes, error), e
 type sample struct {
 	Memory     float64 `json:"resident_bytes"`
 	HeapInUse  float64 `json:"heap_in_use_bytes"`
+	HeapGoal   float64 `json:"heap_goal_bytes"` // at which the next collection begins: twice what was alive at the last
 	Goroutines float64 `json:"goroutines"`
 	Active     float64 `json:"active_requests"`
 	Queued     float64 `json:"queued_requests"`
@@ -141,7 +142,8 @@ func (s *site) sampleNow(ctx context.Context, key string) (sample, error) {
 	defer answer.Body.Close()
 	var all sample
 	fields := map[string]*float64{
-		"process_resident_memory_bytes": &all.Memory, "go_memstats_heap_inuse_bytes": &all.HeapInUse, "go_goroutines": &all.Goroutines,
+		"process_resident_memory_bytes": &all.Memory, "go_memstats_heap_inuse_bytes": &all.HeapInUse, "go_memstats_next_gc_bytes": &all.HeapGoal,
+		"go_goroutines":           &all.Goroutines,
 		"gpt_oss_active_requests": &all.Active, "gpt_oss_queued_requests": &all.Queued,
 	}
 	found := 0

@@ -125,26 +125,33 @@ func (p *player) timeout(ctx context.Context) error {
 	})
 }
 
-var cancelledLine = regexp.MustCompile(`(?m)^gpt_oss_request_count\{status="cancelled"\} (\d+)`)
+var countLine = regexp.MustCompile(`(?m)^gpt_oss_request_count\{status="(\w+)"\} (\d+)`)
 
-// state is what the server tells about itself; ok is false where it is not a gptoss-server.
-func (p *player) state(ctx context.Context) (active, cancelled int, ok bool) {
-	root := strings.TrimSuffix(p.url, "/v1")
+// state is what a server tells about itself.
+type state struct{ active, cancelled, ended int }
+
+// state asks; ok is false where it is not a gptoss-server.
+func (p *player) state(ctx context.Context) (s state, ok bool) {
 	var health struct {
 		Active *int `json:"active_requests"`
 	}
-	body, err := p.get(ctx, root+"/v1/health")
+	body, err := p.get(ctx, p.url+"/health")
 	if err != nil || json.Unmarshal(body, &health) != nil || health.Active == nil {
-		return 0, 0, false
+		return s, false
 	}
-	body, err = p.get(ctx, root+"/v1/metrics")
+	s.active = *health.Active
+	body, err = p.get(ctx, p.url+"/metrics")
 	if err != nil {
-		return 0, 0, false
+		return s, false
 	}
-	if m := cancelledLine.FindSubmatch(body); m != nil {
-		cancelled, _ = strconv.Atoi(string(m[1])) // the expression lets only digits through
+	for _, m := range countLine.FindAllSubmatch(body, -1) {
+		n, _ := strconv.Atoi(string(m[2])) // the expression lets only digits through
+		s.ended += n
+		if string(m[1]) == "cancelled" {
+			s.cancelled = n
+		}
 	}
-	return *health.Active, cancelled, true
+	return s, true
 }
 
 func (p *player) get(ctx context.Context, url string) ([]byte, error) {
@@ -161,22 +168,32 @@ func (p *player) get(ctx context.Context, url string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(answer.Body, 1<<20))
 }
 
-// noticed runs leave, which must leave a request in its middle, and waits until the server has noticed.
+// noticed runs leave, which must leave a request in its middle, and waits until the server has noticed. On a slow machine
+// the client may be gone before its request is on its way; then it leaves again.
 func (p *player) noticed(ctx context.Context, leave func() error) error {
-	active, cancelled, ok := p.state(ctx)
-	if err := leave(); err != nil || !ok {
-		return err
-	}
-	for range 500 {
-		a, c, _ := p.state(ctx)
-		if a <= active && c > cancelled {
-			return nil
+	const attempts, unseen, limit = 5, 2 * time.Second, 10 * time.Second
+	for range attempts {
+		before, ok := p.state(ctx)
+		if err := leave(); err != nil || !ok {
+			return err
 		}
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-ctx.Done():
-			return ctx.Err()
+		for begun := time.Now(); ; {
+			now, _ := p.state(ctx)
+			if now.active <= before.active && now.ended > before.ended {
+				return check(now.cancelled > before.cancelled, "the server counts a request as ended, but not as cancelled")
+			}
+			if now.active <= before.active && time.Since(begun) > unseen {
+				break
+			}
+			if time.Since(begun) > limit {
+				return fmt.Errorf("%s later the server still has %d active requests", limit, now.active)
+			}
+			select {
+			case <-time.After(20 * time.Millisecond):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 		}
 	}
-	return errors.New("10 s later the server still has the request")
+	return errors.New("no request reached the server before its client left")
 }
