@@ -35,7 +35,7 @@ func (p *player) complete(ctx context.Context, change func(*openai.ChatCompletio
 // read takes a stream to its end, with the library's accumulator, which refuses chunks that do not fit together.
 func (p *player) read(ctx context.Context, change func(*openai.ChatCompletionNewParams)) (*openai.ChatCompletionAccumulator, []openai.ChatCompletionChunk, error) {
 	stream := p.client.Chat.Completions.NewStreaming(ctx, p.ask(change))
-	defer stream.Close()
+	defer func() { _ = stream.Close() }() // what matters is stream.Err
 	var all openai.ChatCompletionAccumulator
 	var chunks []openai.ChatCompletionChunk
 	for stream.Next() {

@@ -109,7 +109,7 @@ func (p *player) cancel(ctx context.Context) error {
 	return p.noticed(ctx, func() error {
 		ctx, cancel := context.WithCancel(ctx)
 		stream := p.client.Chat.Completions.NewStreaming(ctx, p.askLong(600))
-		defer stream.Close()
+		defer func() { _ = stream.Close() }() // what matters is stream.Err
 		begun := stream.Next()
 		cancel()
 		for stream.Next() { // what had arrived before

@@ -76,7 +76,7 @@ func (p *player) completions(ctx context.Context) error {
 		return fmt.Errorf("choices in %s", c.RawJSON())
 	}
 	stream := p.client.Completions.NewStreaming(ctx, old)
-	defer stream.Close()
+	defer func() { _ = stream.Close() }() // what matters is stream.Err
 	var text strings.Builder
 	for stream.Next() {
 		for _, choice := range stream.Current().Choices {
@@ -91,7 +91,7 @@ func (p *player) completions(ctx context.Context) error {
 
 func (p *player) embeddings(ctx context.Context) error {
 	_, err := p.client.Embeddings.New(ctx, openai.EmbeddingNewParams{
-		Model: openai.EmbeddingModel(p.model), Input: openai.EmbeddingNewParamsInputUnion{OfString: openai.String(question)},
+		Model: p.model, Input: openai.EmbeddingNewParamsInputUnion{OfString: openai.String(question)},
 	})
 	return refused(err, 404, "", "")
 }

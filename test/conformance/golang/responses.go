@@ -29,7 +29,7 @@ func (p *player) input(change func(*responses.ResponseNewParams)) responses.Resp
 // follow reads the events of a stream, which must be numbered.
 func (p *player) follow(ctx context.Context, change func(*responses.ResponseNewParams)) ([]responses.ResponseStreamEventUnion, []string, error) {
 	stream := p.client.Responses.NewStreaming(ctx, p.input(change))
-	defer stream.Close()
+	defer func() { _ = stream.Close() }() // what matters is stream.Err
 	var events []responses.ResponseStreamEventUnion
 	var names []string
 	for stream.Next() {
