@@ -26,7 +26,7 @@ func (s *Server) newResponses() *responses.API {
 		Tenant: func(r *http.Request) string { return noteOf(r).tenant },
 		Ended:  noteResponse,
 		Panicked: func(ctx context.Context, value any, stack []byte) {
-			s.metrics.panics.Inc()
+			s.metrics.Panics.Inc()
 			s.log.Error("panic in a response", "request_id", requestID(ctx), "panic", fmt.Sprint(value), "stack", string(stack))
 		},
 	})
@@ -78,7 +78,7 @@ func (s *Server) refusalsBooked(next handler) handler {
 		ran := &atomic.Bool{}
 		err := next(w, r.WithContext(context.WithValue(r.Context(), runKey{}, ran)))
 		if err != nil && !ran.Load() {
-			s.metrics.requests.WithLabelValues(outcome(statusOf(err))).Inc()
+			s.metrics.Requests.WithLabelValues(outcome(statusOf(err))).Inc()
 		}
 		return err
 	}
@@ -115,12 +115,12 @@ func (s responder) Complete(ctx context.Context, c responses.Call) (finish opena
 	ended := outcomeError // stays so when a panic passes
 	defer func() {
 		if ended == outcomeSuccess {
-			s.metrics.succeeded(s.now().Sub(start))
+			s.metrics.Succeeded(s.now().Sub(start))
 		} else {
-			s.metrics.requests.WithLabelValues(ended).Inc()
+			s.metrics.Requests.WithLabelValues(ended).Inc()
 		}
-		s.metrics.prompt.Add(float64(usage.PromptTokens))
-		s.metrics.completion.Add(float64(usage.CompletionTokens))
+		s.metrics.Prompt.Add(float64(usage.PromptTokens))
+		s.metrics.Completion.Add(float64(usage.CompletionTokens))
 	}()
 	finish, usage, err = s.respond(ctx, c)
 	if err == nil {
@@ -138,7 +138,7 @@ func (s responder) respond(ctx context.Context, c responses.Call) (openai.Finish
 	if err := s.CheckModel(c.Request.Model); err != nil {
 		return "", openai.Usage{}, err
 	}
-	s.metrics.ignore(c.Request.Ignored)
+	s.metrics.Ignore(c.Request.Ignored)
 	j, err := s.chatJob(c.Tenant, c.Request)
 	if err != nil {
 		return "", openai.Usage{}, err
