@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -30,7 +31,9 @@ const writeTimeout = sse.WriteTimeout
 // routes lays the API out. Health and metrics are open: probes and Prometheus have no key.
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
+	s.laid = map[string][]string{}
 	handle := func(path string, methods map[string]handler) {
+		s.laid[path] = slices.Collect(maps.Keys(methods))
 		mux.Handle(path, s.catch(byMethod(methods)))
 	}
 	handle("/v1/health", map[string]handler{http.MethodGet: s.health})
@@ -50,6 +53,8 @@ func (s *Server) routes() http.Handler {
 	handle("/info", map[string]handler{http.MethodGet: s.asTGI(s.guard(s.info))})
 	handle("/tokenize", map[string]handler{http.MethodPost: s.guard(s.tokenize)})
 	handle("/detokenize", map[string]handler{http.MethodPost: s.guard(s.detokenize)})
+	s.routeResponses(handle)
+	handle("/openapi.json", map[string]handler{http.MethodGet: s.describeAPI})
 	handle("/v1/", map[string]handler{"": s.authenticated(notFound)})
 	handle("/", map[string]handler{"": notFound})
 	return mux

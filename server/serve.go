@@ -61,6 +61,7 @@ func (s *Server) finish(h *http.Server, left time.Duration, cut func()) error {
 	finishing, cancel := context.WithTimeout(context.Background(), left)
 	defer cancel()
 	err := h.Shutdown(finishing)
+	s.responses.Close(errShutdown) // nobody can come back for them any more
 	if !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}

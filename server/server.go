@@ -20,6 +20,7 @@ import (
 	"github.com/gptoss/gptoss-operator/engine"
 	"github.com/gptoss/gptoss-operator/engine/harmony"
 	"github.com/gptoss/gptoss-operator/server/options"
+	"github.com/gptoss/gptoss-operator/server/responses"
 	"github.com/gptoss/gptoss-operator/server/ticket"
 )
 
@@ -74,16 +75,18 @@ type Config struct {
 
 // Server is the HTTP side of gptoss-server.
 type Server struct {
-	options options.Options
-	version string
-	log     *slog.Logger
-	aliases []string
-	now     func() time.Time
-	newID   func(prefix string) string
-	keys    *keyring
-	tickets *ticket.Box
-	metrics *metrics
-	model   atomic.Pointer[Model]
+	options   options.Options
+	version   string
+	log       *slog.Logger
+	aliases   []string
+	now       func() time.Time
+	newID     func(prefix string) string
+	keys      *keyring
+	tickets   *ticket.Box
+	metrics   *metrics
+	model     atomic.Pointer[Model]
+	responses *responses.API
+	laid      map[string][]string // the methods of each path, for the test of the API's description
 	// leaving is true from the moment when the process was asked to end.
 	leaving atomic.Bool
 	// after is the clock of the shutdown delay.
@@ -116,6 +119,7 @@ func New(c Config) (*Server, error) {
 		after: time.After, tickets: tickets,
 	}
 	s.metrics = newMetrics(s)
+	s.responses = s.newResponses()
 	return s, nil
 }
 

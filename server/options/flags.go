@@ -25,6 +25,9 @@ const (
 	maxThreads     = 1 << 10
 	maxChoices     = 128 // as OpenAI
 	maxSwap        = 1 << 44
+
+	maxResponses   = 1 << 24
+	maxResponseAge = 90 * 24 * time.Hour // OpenAI keeps them for 30 days
 	// maxBatchWait bounds what a lone request waits for company.
 	maxBatchWait = 10 * time.Second
 )
@@ -71,6 +74,13 @@ var parameters = []parameter{
 		func(o *Options) *string { return &o.TicketKeyFile }, nil),
 	integer("max-queue", "N", "how many requests may wait before new ones get 429", func(o *Options) *int { return &o.MaxQueue }, 1, maxQueue),
 	integer("max-body-bytes", "N", "largest request body", func(o *Options) *int64 { return &o.MaxBodyBytes }, minBodyBytes, maxBodyBytes),
+	integer("response-store-count", "N", "how many responses of the Responses API are kept in memory for retrieval and previous_response_id; 0 keeps none",
+		func(o *Options) *int { return &o.ResponseStoreCount }, 0, maxResponses),
+	size("response-store-bytes", "how much memory they may take; the oldest go first, those of the key with the most of them",
+		func(o *Options) *int64 { return &o.ResponseStoreBytes }, 0, maxSwap),
+	duration("response-store-age", "how long they are kept", func(o *Options) *time.Duration { return &o.ResponseStoreAge }, 0, maxResponseAge),
+	integer("max-background-responses", "N", "how many background responses may be under way before new ones get 429",
+		func(o *Options) *int { return &o.MaxBackgroundResponses }, 0, maxQueue),
 	duration("shutdown-delay", "how long new requests are still taken after SIGTERM, until every load balancer has seen health turn unavailable",
 		func(o *Options) *time.Duration { return &o.ShutdownDelay }, 0, maxGrace),
 	duration("shutdown-grace", "how long running requests may take to finish after SIGTERM, the delay included",

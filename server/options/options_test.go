@@ -44,6 +44,7 @@ func TestParse(t *testing.T) {
 				"--max-tokens=7", "--temperature=0", "--top-p=1", "--reasoning-level=high",
 				"--max-sequences=16", "--batch-size=4", "--max-batch-tokens=64", "--batch-timeout=10ms", "--prefix-caching=false",
 				"--swap-space=4Gi", "--threads=3", "--kernel=generic", "--load=copy", "--max-choices=3", "--generate-raw=true", "--ticket-key-file=/s", "--max-queue=1", "--max-body-bytes=1024",
+				"--response-store-count=0", "--response-store-bytes=1Mi", "--response-store-age=1h", "--max-background-responses=2",
 				"--shutdown-delay=2s", "--shutdown-grace=1m", "--termination-log=/t", "--log-level=debug", "--log-format=text",
 			},
 			want: Options{
@@ -51,6 +52,7 @@ func TestParse(t *testing.T) {
 				MaxTokens: 7, TopP: 1, ReasoningLevel: "high",
 				MaxSequences: 16, BatchSize: 4, MaxBatchTokens: 64, BatchTimeout: 10 * time.Millisecond,
 				SwapSpace: 4 << 30, Threads: 3, Kernel: "generic", Load: "copy", MaxChoices: 3, GenerateRaw: true, TicketKeyFile: "/s", MaxQueue: 1, MaxBodyBytes: 1024,
+				ResponseStoreBytes: 1 << 20, ResponseStoreAge: time.Hour, MaxBackgroundResponses: 2,
 				ShutdownDelay: 2 * time.Second, ShutdownGrace: time.Minute, TerminationLog: "/t",
 				LogLevel: "debug", LogFormat: "text",
 			},
