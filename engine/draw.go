@@ -3,6 +3,7 @@ package engine
 import (
 	"math"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -51,8 +52,8 @@ func (t *task) forbidStop(logits []float32) (allow func()) {
 		}
 	}
 	return func() {
-		for i := len(stops) - 1; i >= 0; i-- { // backwards: an id may come twice
-			if id := stops[i]; id >= 0 && int(id) < len(logits) {
+		for i, id := range slices.Backward(stops) { // an id may come twice
+			if id >= 0 && int(id) < len(logits) {
 				logits[id] = saved[i]
 			}
 		}

@@ -25,7 +25,11 @@ func newEngineFixture(t *testing.T) (*fixture, *engine.Engine) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer checkpoint.Close()
+	defer func() {
+		if err := checkpoint.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
 	data, err := fs.ReadFile(checkpoint.Files(), "tokenizer.json")
 	if err != nil {
 		t.Fatal(err)

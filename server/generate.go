@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/gptoss/gptoss-operator/engine/tokenizer"
 	"github.com/gptoss/gptoss-operator/server/answer"
@@ -77,11 +78,11 @@ func (s *Server) generateJob(tenant string, r *tgi.Request, measured bool) (*job
 	inputs := r.Inputs
 	if r.Truncate > 0 {
 		var d tokenizer.Decoder
-		kept := ""
+		var kept strings.Builder
 		for _, id := range truncated(m.Vocabulary.Append(nil, inputs), r.Truncate) {
-			kept += d.Write(m.Vocabulary.TokenBytes(id))
+			kept.WriteString(d.Write(m.Vocabulary.TokenBytes(id)))
 		}
-		inputs = kept + d.Flush()
+		inputs = kept.String() + d.Flush()
 	}
 	chat := openai.ChatRequest{
 		Messages: []openai.Message{{Role: openai.RoleUser, Content: inputs}}, Sampling: r.Sampling, ToolChoice: openai.ToolChoiceNone, Logprobs: measured,

@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -61,10 +62,7 @@ func replaced(v any, at []string, with json.RawMessage) any {
 	}
 	switch v := v.(type) {
 	case map[string]any:
-		out := map[string]any{}
-		for key, item := range v {
-			out[key] = item
-		}
+		out := maps.Clone(v)
 		out[at[0]] = replaced(v[at[0]], at[1:], with)
 		return out
 	case []any:
@@ -125,8 +123,11 @@ func TestHostileValues(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newTarget(t)
 				checkAnswered(t, s, path, body)
-				for _, place := range places(whole, nil) {
-					for _, value := range nasty {
+				for i, place := range places(whole, nil) {
+					for j, value := range nasty {
+						if len(place) > 1 && (i+j)%3 > 0 {
+							continue // there are many places deep inside
+						}
 						changed, err := json.Marshal(replaced(whole, place, json.RawMessage(value)))
 						if err != nil {
 							t.Fatal(err)

@@ -51,9 +51,19 @@ type accepted struct {
 }
 
 var ignoredChatParameters = []accepted{
-	{"store", isBool}, {"metadata", isObject}, {"user", isString}, {"safety_identifier", isString}, {"service_tier", isString},
-	{"prompt_cache_key", isString}, {"prompt_cache_retention", isString}, {"prompt_cache_options", isObject}, {"prediction", isObject},
-	{"verbosity", isVerbosity}, {"priority", isInteger}, {"request_id", isString}, {"session_id", isString},
+	{"store", isBool},
+	{"metadata", isObject},
+	{"user", isString},
+	{"safety_identifier", isString},
+	{"service_tier", isString},
+	{"prompt_cache_key", isString},
+	{"prompt_cache_retention", isString},
+	{"prompt_cache_options", isObject},
+	{"prediction", isObject},
+	{"verbosity", isVerbosity},
+	{"priority", isInteger},
+	{"request_id", isString},
+	{"session_id", isString},
 }
 
 func isBool(o object, name string)    { o.bool(name, false) }
@@ -99,11 +109,6 @@ func among(values ...string) func(json.RawMessage) bool {
 }
 
 func never(json.RawMessage) bool { return false }
-
-func zero(raw json.RawMessage) bool {
-	var x float64
-	return json.Unmarshal(raw, &x) == nil && x == 0
-}
 
 func plainText(raw json.RawMessage) bool {
 	var format struct{ Type string }
