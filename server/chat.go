@@ -7,12 +7,14 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/gptoss/gptoss-operator/engine"
 	"github.com/gptoss/gptoss-operator/server/answer"
 	"github.com/gptoss/gptoss-operator/server/openai"
 	"github.com/gptoss/gptoss-operator/server/prompt"
+	"github.com/gptoss/gptoss-operator/server/responses"
 	"github.com/gptoss/gptoss-operator/server/sse"
 )
 
@@ -265,46 +267,82 @@ func (s *Server) serves(model string) bool {
 	return model == s.options.ModelName() || slices.Contains(s.aliases, model)
 }
 
-// Answer runs a chat request for another shape of the API: it gives emit what is added to the answer, in order, and
-// returns why the answer ended and what it took. After sse.AliveInterval without anything, emit gets a Delta without
-// anything in it, so that a stream can show life. An error of emit ends the answer. The error is emit's own, an
-// *openai.Error that the client may see, or context.Canceled where the client has left.
-func (s *Server) Answer(ctx context.Context, tenant string, r *openai.ChatRequest, emit func(openai.Delta) error) (openai.FinishReason, openai.Usage, error) {
-	one := *r
-	one.N = 1
-	j, err := s.chatJob(tenant, &one)
-	if err != nil {
-		return "", openai.Usage{}, s.presentable(err)
+// responder runs the chat requests of the Responses API.
+type responder struct{ *Server }
+
+// Settings tells what a request is run with.
+func (s responder) Settings(r *openai.ChatRequest) responses.Settings {
+	m := s.model.Load()
+	e := s.engineRequest(&r.Sampling, m, nil)
+	return responses.Settings{
+		Model: s.options.ModelName(), Temperature: e.Sampling.Temperature, TopP: e.Sampling.TopP,
+		Effort: prompt.Effort(r, s.options.ReasoningLevel), ContextLength: m.ContextLength,
 	}
-	defer s.accept(j)()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	if err := j.begin(ctx); err != nil {
-		return "", openai.Usage{}, s.presentable(err)
-	}
-	quiet := time.NewTimer(sse.AliveInterval)
-	defer quiet.Stop()
-	var refused error // by emit
-	deliver := func(d openai.Delta) error {
-		quiet.Reset(sse.AliveInterval)
-		refused = emit(d)
-		return refused
-	}
-	err = j.run(ctx, sink{
-		piece:    func(_ int, p answer.Piece) error { return deliver(p.Delta) },
-		finished: func(*choice) error { return nil },
-		quiet:    quiet.C, alive: func() error { return deliver(openai.Delta{}) },
-	})
-	if err != nil && refused == nil {
-		err = s.presentable(err)
-	}
-	return j.finish(), j.usage(), err
 }
 
-// presentable is the error that Answer returns for one of our own.
-func (s *Server) presentable(err error) error {
-	if errors.Is(err, errClientGone) {
-		return context.Canceled
+// Count renders the prompt.
+func (s responder) Count(r *openai.ChatRequest) (tokens int, err error) {
+	if err := s.CheckModel(r.Model); err != nil {
+		return 0, err
 	}
-	return s.explain("", err)
+	ids, _, err := s.render(s.model.Load(), r)
+	return len(ids), err
+}
+
+// Complete runs a request and books how it ended.
+func (s responder) Complete(ctx context.Context, c responses.Call) (finish openai.FinishReason, usage openai.Usage, err error) {
+	start := s.now()
+	if ran, ok := ctx.Value(runKey{}).(*atomic.Bool); ok {
+		ran.Store(true)
+	}
+	ended := outcomeError // stays so when a panic passes
+	defer func() {
+		if ended == outcomeSuccess {
+			s.metrics.Succeeded(s.now().Sub(start))
+		} else {
+			s.metrics.Requests.WithLabelValues(ended).Inc()
+		}
+		s.metrics.Prompt.Add(float64(usage.PromptTokens))
+		s.metrics.Completion.Add(float64(usage.CompletionTokens))
+	}()
+	finish, usage, err = s.respond(ctx, c)
+	if err == nil {
+		ended = outcome(http.StatusOK)
+		return finish, usage, nil
+	}
+	ended = outcome(statusOf(err))
+	if !errors.Is(err, errClientGone) {
+		err = s.explain(requestID(ctx), err)
+	}
+	return finish, usage, err
+}
+
+func (s responder) respond(ctx context.Context, c responses.Call) (openai.FinishReason, openai.Usage, error) {
+	if err := s.CheckModel(c.Request.Model); err != nil {
+		return "", openai.Usage{}, err
+	}
+	s.metrics.Ignore(c.Request.Ignored)
+	j, err := s.chatJob(c.Tenant, c.Request)
+	if err != nil {
+		return "", openai.Usage{}, err
+	}
+	only := j.choices[0]
+	j.id, only.request.ID = c.ID, c.ID
+	only.reader.Separate = true
+	defer s.accept(j)()
+	if err := j.begin(ctx); err != nil {
+		return "", openai.Usage{}, err
+	}
+	c.Accepted()
+	err = j.run(ctx, sink{
+		piece: func(_ int, p answer.Piece) error {
+			piece := responses.Piece{Delta: p.Delta, Message: p.Message}
+			if len(p.Tokens) > 0 {
+				piece.Tokens = answer.Logprobs(j.model.Vocabulary, p.Tokens).Content
+			}
+			return c.Emit(piece)
+		},
+		finished: func(*choice) error { return nil },
+	})
+	return j.finish(), j.usage(), err
 }

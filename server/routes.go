@@ -10,9 +10,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gptoss/gptoss-operator/server/openai"
+	"github.com/gptoss/gptoss-operator/server/openapi"
+	"github.com/gptoss/gptoss-operator/server/responses"
 	"github.com/gptoss/gptoss-operator/server/sse"
 )
 
@@ -176,4 +179,73 @@ func clip(s string, n int) string {
 		return s
 	}
 	return strings.ToValidUTF8(s[:n], "") + "…"
+}
+
+// newResponses makes the Responses API, which runs its requests as chat requests.
+func (s *Server) newResponses() *responses.API {
+	o := s.options
+	return responses.New(responses.Config{
+		Model:      responder{s},
+		Bounds:     responses.Bounds{Count: o.ResponseStoreCount, Bytes: o.ResponseStoreBytes, Age: o.ResponseStoreAge},
+		Background: o.MaxBackgroundResponses,
+		Now:        s.now, NewID: s.newID, Body: s.readBody,
+		Tenant: func(r *http.Request) string { return noteOf(r).tenant },
+		Ended:  noteResponse,
+		Panicked: func(ctx context.Context, value any, stack []byte) {
+			s.metrics.Panics.Inc()
+			s.log.Error("panic in a response", "request_id", requestID(ctx), "panic", fmt.Sprint(value), "stack", string(stack))
+		},
+	})
+}
+
+// routeResponses lays the Responses API out.
+func (s *Server) routeResponses(handle func(path string, methods map[string]handler)) {
+	a := s.responses
+	handle("/v1/responses", map[string]handler{http.MethodPost: s.guard(s.refusalsBooked(a.Create))})
+	handle("/v1/responses/input_tokens", map[string]handler{http.MethodPost: s.guard(a.CountInput)})
+	handle("/v1/responses/{id}", map[string]handler{http.MethodGet: s.guard(a.Retrieve), http.MethodDelete: s.guard(a.Delete)})
+	handle("/v1/responses/{id}/cancel", map[string]handler{http.MethodPost: s.guard(a.Cancel)})
+	handle("/v1/responses/{id}/input_items", map[string]handler{http.MethodGet: s.guard(a.InputItems)})
+}
+
+// describeAPI answers GET /openapi.json.
+func (s *Server) describeAPI(w http.ResponseWriter, _ *http.Request) error {
+	writeJSON(w, http.StatusOK, json.RawMessage(openapi.Document(s.version)))
+	return nil
+}
+
+// noteResponse tells the access log what became of a request.
+func noteResponse(r *http.Request, o responses.Outcome) {
+	n := noteOf(r)
+	n.completionID, n.usage, n.finish = o.ID, o.Usage, o.Finish
+	switch {
+	case errors.Is(o.Err, responses.ErrGone):
+		n.status = statusClientGone
+	case o.Err != nil:
+		n.status = statusOf(o.Err)
+	}
+}
+
+// requestID is the id of the request that a context comes from.
+func requestID(ctx context.Context) string {
+	if n, ok := ctx.Value(noteKey{}).(*note); ok {
+		return n.requestID
+	}
+	return ""
+}
+
+// runKey leads to whether a request got so far that it is booked where it runs.
+type runKey struct{}
+
+// refusalsBooked counts requests that are refused before they run. Those that run may do so for longer than they are
+// waited for, so that Complete counts them.
+func (s *Server) refusalsBooked(next handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		ran := &atomic.Bool{}
+		err := next(w, r.WithContext(context.WithValue(r.Context(), runKey{}, ran)))
+		if err != nil && !ran.Load() {
+			s.metrics.Requests.WithLabelValues(outcome(statusOf(err))).Inc()
+		}
+		return err
+	}
 }

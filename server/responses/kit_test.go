@@ -2,6 +2,7 @@ package responses
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -101,10 +102,7 @@ func (f *fake) Complete(ctx context.Context, c Call) (openai.FinishReason, opena
 		panic("the model is broken")
 	}
 	usage.TotalTokens = usage.PromptTokens + usage.CompletionTokens
-	if f.finish == "" {
-		f.finish = openai.FinishStop
-	}
-	return f.finish, usage, f.err
+	return cmp.Or(f.finish, openai.FinishStop), usage, f.err
 }
 
 // last is the chat request that the model got last.
