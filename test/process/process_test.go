@@ -31,7 +31,7 @@ echo '{"msg":"model loaded"}'
 
 func TestStartAndStop(t *testing.T) {
 	// The sleep must not keep the pipe open when the shell is gone.
-	s, err := Start(t.Context(), script(t, started+"trap 'exit 0' TERM\nsleep 60 >/dev/null 2>&1 & wait\n"), time.Minute)
+	s, err := Start(t.Context(), script(t, "trap 'exit 0' TERM\n"+started+"sleep 60 >/dev/null 2>&1 & wait\n"), time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
