@@ -287,7 +287,7 @@ func TestTLS(t *testing.T) {
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true}
 	t.Cleanup(transport.CloseIdleConnections)
 	client := &http.Client{Transport: transport}
-	get := func() *http.Response {
+	get := func() (status, version int, header http.Header) {
 		t.Helper()
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, strings.Replace(s.url, "http:", "https:", 1)+"/v1/health", nil)
 		if err != nil {
@@ -297,16 +297,15 @@ func TestTLS(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, _ = io.Copy(io.Discard, response.Body)
-		_ = response.Body.Close()
-		return response
+		return response.StatusCode, response.ProtoMajor, readReply(t, response).header
 	}
-	if r := get(); r.StatusCode != 200 || r.ProtoMajor != 2 || r.Header.Get("Strict-Transport-Security") == "" {
-		t.Errorf("%s, status %d, %v", r.Proto, r.StatusCode, r.Header)
+	status, version, header := get()
+	if status != 200 || version != 2 || header.Get("Strict-Transport-Security") == "" {
+		t.Errorf("HTTP/%d, status %d, %v", version, status, header)
 	}
 	s.stop()
-	for get().StatusCode != http.StatusServiceUnavailable {
-		if t.Context().Err() != nil {
+	for status != http.StatusServiceUnavailable {
+		if status, _, _ = get(); t.Context().Err() != nil {
 			t.Fatal("health stayed healthy")
 		}
 	}

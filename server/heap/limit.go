@@ -43,7 +43,7 @@ func Container(root fs.FS) int64 {
 		if len(fields) != 3 {
 			continue
 		}
-		mount, file := "", ""
+		var mount, file string
 		switch {
 		case fields[1] == "":
 			mount, file = "sys/fs/cgroup", "memory.max"

@@ -19,32 +19,72 @@ type number struct {
 }
 
 var numbers = []number{
-	{prometheus.GaugeValue, "gpt_oss_running_requests", []string{"vllm:num_requests_running"}, "Sequences that own memory and are computed.",
-		func(s *engine.Stats) float64 { return float64(s.Running) }},
-	{prometheus.GaugeValue, "gpt_oss_queued_requests", []string{"vllm:num_requests_waiting"}, "Sequences that wait for the engine.",
-		func(s *engine.Stats) float64 { return float64(s.Waiting) }},
-	{prometheus.GaugeValue, "gpt_oss_preempted_requests", nil, "Sequences that made room for older ones and will go on.",
-		func(s *engine.Stats) float64 { return float64(s.Preempted) }},
-	{prometheus.GaugeValue, "gpt_oss_kv_cache_usage_ratio", []string{"vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"},
-		"Share of the memory for keys and values that sequences hold, 0 to 1.", func(s *engine.Stats) float64 { return s.KVUsage }},
-	{prometheus.GaugeValue, "gpt_oss_kv_cache_tokens", nil, "Positions that running sequences have computed.",
-		func(s *engine.Stats) float64 { return float64(s.KVTokens) }},
-	{prometheus.GaugeValue, "gpt_oss_prefix_cache_tokens", nil, "Positions that a prompt may find in the prefix cache.",
-		func(s *engine.Stats) float64 { return float64(s.CachedTokens) }},
-	{prometheus.GaugeValue, "gpt_oss_swap_usage_ratio", []string{"vllm:cpu_cache_usage_perc"}, "Share of the swap space in use, 0 to 1; 0 without one.",
-		func(s *engine.Stats) float64 { return s.SwapUsed }},
-	{prometheus.CounterValue, "gpt_oss_prefix_cache_queries_total", []string{"vllm:prefix_cache_queries_total"},
-		"Prompt tokens that were looked for in the prefix cache.", func(s *engine.Stats) float64 { return float64(s.PrefixQueries) }},
-	{prometheus.CounterValue, "gpt_oss_prefix_cache_hits_total", []string{"vllm:prefix_cache_hits_total"}, "Prompt tokens that the prefix cache had.",
-		func(s *engine.Stats) float64 { return float64(s.PrefixHits) }},
-	{prometheus.CounterValue, "gpt_oss_preemptions_total", []string{"vllm:num_preemptions_total"}, "How often a sequence had to make room for an older one.",
-		func(s *engine.Stats) float64 { return float64(s.Preemptions) }},
-	{prometheus.CounterValue, "gpt_oss_generated_tokens_total", []string{"vllm:generation_tokens_total"}, "Generated tokens, counted as they are made.",
-		func(s *engine.Stats) float64 { return float64(s.GeneratedTokens) }},
-	{prometheus.CounterValue, "gpt_oss_computed_prompt_tokens_total", nil, "Prompt tokens that went through the model; those of the prefix cache did not.",
-		func(s *engine.Stats) float64 { return float64(s.PromptTokens) }},
-	{prometheus.CounterValue, "gpt_oss_engine_steps_total", nil, "Forward passes.",
-		func(s *engine.Stats) float64 { return float64(s.Steps) }},
+	{
+		prometheus.GaugeValue, "gpt_oss_running_requests",
+		[]string{"vllm:num_requests_running"},
+		"Sequences that own memory and are computed.",
+		func(s *engine.Stats) float64 { return float64(s.Running) },
+	},
+	{
+		prometheus.GaugeValue, "gpt_oss_queued_requests",
+		[]string{"vllm:num_requests_waiting"},
+		"Sequences that wait for the engine.",
+		func(s *engine.Stats) float64 { return float64(s.Waiting) },
+	},
+	{
+		prometheus.GaugeValue, "gpt_oss_preempted_requests", nil, "Sequences that made room for older ones and will go on.",
+		func(s *engine.Stats) float64 { return float64(s.Preempted) },
+	},
+	{
+		prometheus.GaugeValue, "gpt_oss_kv_cache_usage_ratio",
+		[]string{"vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"},
+		"Share of the memory for keys and values that sequences hold, 0 to 1.", func(s *engine.Stats) float64 { return s.KVUsage },
+	},
+	{
+		prometheus.GaugeValue, "gpt_oss_kv_cache_tokens", nil, "Positions that running sequences have computed.",
+		func(s *engine.Stats) float64 { return float64(s.KVTokens) },
+	},
+	{
+		prometheus.GaugeValue, "gpt_oss_prefix_cache_tokens", nil, "Positions that a prompt may find in the prefix cache.",
+		func(s *engine.Stats) float64 { return float64(s.CachedTokens) },
+	},
+	{
+		prometheus.GaugeValue, "gpt_oss_swap_usage_ratio",
+		[]string{"vllm:cpu_cache_usage_perc"},
+		"Share of the swap space in use, 0 to 1; 0 without one.",
+		func(s *engine.Stats) float64 { return s.SwapUsed },
+	},
+	{
+		prometheus.CounterValue, "gpt_oss_prefix_cache_queries_total",
+		[]string{"vllm:prefix_cache_queries_total"},
+		"Prompt tokens that were looked for in the prefix cache.", func(s *engine.Stats) float64 { return float64(s.PrefixQueries) },
+	},
+	{
+		prometheus.CounterValue, "gpt_oss_prefix_cache_hits_total",
+		[]string{"vllm:prefix_cache_hits_total"},
+		"Prompt tokens that the prefix cache had.",
+		func(s *engine.Stats) float64 { return float64(s.PrefixHits) },
+	},
+	{
+		prometheus.CounterValue, "gpt_oss_preemptions_total",
+		[]string{"vllm:num_preemptions_total"},
+		"How often a sequence had to make room for an older one.",
+		func(s *engine.Stats) float64 { return float64(s.Preemptions) },
+	},
+	{
+		prometheus.CounterValue, "gpt_oss_generated_tokens_total",
+		[]string{"vllm:generation_tokens_total"},
+		"Generated tokens, counted as they are made.",
+		func(s *engine.Stats) float64 { return float64(s.GeneratedTokens) },
+	},
+	{
+		prometheus.CounterValue, "gpt_oss_computed_prompt_tokens_total", nil, "Prompt tokens that went through the model; those of the prefix cache did not.",
+		func(s *engine.Stats) float64 { return float64(s.PromptTokens) },
+	},
+	{
+		prometheus.CounterValue, "gpt_oss_engine_steps_total", nil, "Forward passes.",
+		func(s *engine.Stats) float64 { return float64(s.Steps) },
+	},
 }
 
 // spreads are the engine's own histograms.
@@ -54,8 +94,11 @@ var spreads = []struct {
 	say     string
 	value   func(s *engine.Stats) engine.Spread
 }{
-	{"gpt_oss_inter_token_latency_seconds", []string{"vllm:inter_token_latency_seconds", "vllm:time_per_output_token_seconds"},
-		"Time between two tokens of a sequence.", func(s *engine.Stats) engine.Spread { return s.Gaps }},
+	{
+		"gpt_oss_inter_token_latency_seconds",
+		[]string{"vllm:inter_token_latency_seconds", "vllm:time_per_output_token_seconds"},
+		"Time between two tokens of a sequence.", func(s *engine.Stats) engine.Spread { return s.Gaps },
+	},
 	{"gpt_oss_batch_size", nil, "Sequences of a forward pass.", func(s *engine.Stats) engine.Spread { return s.Batches }},
 	{"gpt_oss_step_tokens", []string{"vllm:iteration_tokens_total"}, "Tokens of a forward pass.", func(s *engine.Stats) engine.Spread { return s.StepTokens }},
 }

@@ -43,24 +43,42 @@ func (m *Set) observed(model string) {
 		name, alias, say string
 		buckets          []float64
 	}{
-		{&m.Duration, "gpt_oss_request_duration_seconds", "vllm:e2e_request_latency_seconds",
-			"Time from a request's arrival to its last byte, successful ones.", durationBuckets},
-		{&m.FirstToken, "gpt_oss_time_to_first_token_seconds", "vllm:time_to_first_token_seconds",
-			"Time from a request's arrival to its first generated token.", firstTokenBuckets},
-		{&m.queue, "gpt_oss_request_queue_seconds", "vllm:request_queue_time_seconds",
-			"Time that a sequence waited for its first step.", durationBuckets},
-		{&m.prefill, "gpt_oss_request_prefill_seconds", "vllm:request_prefill_time_seconds",
-			"Time from a sequence's first step to its first token.", durationBuckets},
-		{&m.decode, "gpt_oss_request_decode_seconds", "vllm:request_decode_time_seconds",
-			"Time from a sequence's first token to its last.", durationBuckets},
-		{&m.each, "gpt_oss_request_time_per_output_token_seconds", "vllm:request_time_per_output_token_seconds",
-			"Mean time between two tokens of a sequence.", eachBuckets},
-		{&m.promptTokens, "gpt_oss_request_prompt_tokens", "vllm:request_prompt_tokens",
-			"Prompt tokens of a sequence.", tokenBuckets},
-		{&m.generated, "gpt_oss_request_generation_tokens", "vllm:request_generation_tokens",
-			"Generated tokens of a sequence.", tokenBuckets},
-		{&m.cachedTokens, "gpt_oss_request_cached_tokens", "",
-			"Prompt tokens of a sequence that the prefix cache had.", append([]float64{0}, tokenBuckets...)},
+		{
+			&m.Duration, "gpt_oss_request_duration_seconds", "vllm:e2e_request_latency_seconds",
+			"Time from a request's arrival to its last byte, successful ones.", durationBuckets,
+		},
+		{
+			&m.FirstToken, "gpt_oss_time_to_first_token_seconds", "vllm:time_to_first_token_seconds",
+			"Time from a request's arrival to its first generated token.", firstTokenBuckets,
+		},
+		{
+			&m.queue, "gpt_oss_request_queue_seconds", "vllm:request_queue_time_seconds",
+			"Time that a sequence waited for its first step.", durationBuckets,
+		},
+		{
+			&m.prefill, "gpt_oss_request_prefill_seconds", "vllm:request_prefill_time_seconds",
+			"Time from a sequence's first step to its first token.", durationBuckets,
+		},
+		{
+			&m.decode, "gpt_oss_request_decode_seconds", "vllm:request_decode_time_seconds",
+			"Time from a sequence's first token to its last.", durationBuckets,
+		},
+		{
+			&m.each, "gpt_oss_request_time_per_output_token_seconds", "vllm:request_time_per_output_token_seconds",
+			"Mean time between two tokens of a sequence.", eachBuckets,
+		},
+		{
+			&m.promptTokens, "gpt_oss_request_prompt_tokens", "vllm:request_prompt_tokens",
+			"Prompt tokens of a sequence.", tokenBuckets,
+		},
+		{
+			&m.generated, "gpt_oss_request_generation_tokens", "vllm:request_generation_tokens",
+			"Generated tokens of a sequence.", tokenBuckets,
+		},
+		{
+			&m.cachedTokens, "gpt_oss_request_cached_tokens", "",
+			"Prompt tokens of a sequence that the prefix cache had.", append([]float64{0}, tokenBuckets...),
+		},
 	} {
 		*h.field = prometheus.NewHistogram(prometheus.HistogramOpts{Name: h.name, Help: h.say, Buckets: h.buckets})
 		m.registry.MustRegister(*h.field)

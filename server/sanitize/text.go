@@ -68,7 +68,7 @@ func visible(text string) string {
 	return strings.Map(func(r rune) rune {
 		tag := r >= 0xE0000 && r <= 0xE007F
 		flag = r == blackFlag || flag && tag
-		if hidden(r) && !(tag && flag) {
+		if hidden(r) && (!tag || !flag) {
 			return -1
 		}
 		return r
