@@ -94,6 +94,7 @@ func ids(text string) []int32 {
 
 // script is a Generator that plays a prepared answer.
 type script struct {
+	ending    func() // is called before a stream ends; may be nil
 	tokens    []int32
 	reason    engine.FinishReason // "" for stop
 	err       error               // the stream's
@@ -136,6 +137,9 @@ func measured(i int, id int32, alternatives *int) *engine.Logprobs {
 }
 
 func (s *script) play(ctx context.Context, stream *engine.Stream, alternatives *int) {
+	if s.ending == nil {
+		s.ending = func() {}
+	}
 	for i, id := range s.tokens {
 		if s.gate != nil {
 			select {
@@ -144,6 +148,7 @@ func (s *script) play(ctx context.Context, stream *engine.Stream, alternatives *
 			}
 		}
 		if err := stream.Send(ctx, engine.Token{ID: id, Logprobs: measured(i, id, alternatives)}); err != nil || ctx.Err() != nil {
+			s.ending()
 			stream.Finish(engine.FinishCancelled, context.Cause(ctx))
 			if s.cancelled != nil {
 				close(s.cancelled)
@@ -155,6 +160,7 @@ func (s *script) play(ctx context.Context, stream *engine.Stream, alternatives *
 	if reason == "" {
 		reason = engine.FinishStop
 	}
+	s.ending()
 	stream.Finish(reason, s.err)
 }
 

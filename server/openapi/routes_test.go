@@ -49,6 +49,10 @@ var operations = []operation{
 	{method: "post", path: "/generate_stream", tag: "TGI", about: "Generate text as TGI does, as a stream.", request: "GenerateRequest", events: typeOf[tgi.Event](), tgi: true},
 	{method: "get", path: "/info", tag: "TGI", about: "Describe the server as TGI does.", answer: typeOf[tgi.Info](), tgi: true},
 	{method: "get", path: "/v1/health", tag: "Operation", about: "Tell how the server is: 503 while it is unavailable.", answer: typeOf[openai.Health](), open: true},
+	{method: "get", path: "/health", tag: "Operation", about: "The same as /v1/health.", answer: typeOf[openai.Health](), open: true},
+	{method: "get", path: "/livez", tag: "Operation", about: "Tell whether the process works: 503 while a step of the engine hangs.", answer: typeOf[openai.Health](), open: true},
+	{method: "get", path: "/readyz", tag: "Operation", about: "Tell whether requests are taken: 503 while they are not.", answer: typeOf[openai.Health](), open: true},
+	{method: "get", path: "/metrics", tag: "Operation", about: "The same as /v1/metrics.", open: true},
 	{method: "get", path: "/v1/metrics", tag: "Operation", about: "Show the metrics in Prometheus' text format.", open: true},
 	{method: "get", path: "/openapi.json", tag: "Operation", about: "Describe the API.", answer: typeOf[struct{}](), open: true},
 }
