@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -345,4 +346,67 @@ func (s responder) respond(ctx context.Context, c responses.Call) (openai.Finish
 		finished: func(*choice) error { return nil },
 	})
 	return j.finish(), j.usage(), err
+}
+
+// chatEvents answers GET /v1/chat/completions?stream=true, which is all that a browser's EventSource can send.
+func (s *Server) chatEvents(w http.ResponseWriter, r *http.Request) error {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return openai.Invalid(openai.CodeInvalidValue, "", "The query is malformed: its values must be percent-encoded.")
+	}
+	body, err := openai.ChatQuery(query)
+	if err != nil {
+		return err
+	}
+	kind := openaiStream
+	kind.identified = true
+	return s.chatBody(w, r, body, kind)
+}
+
+// forEventSource takes the place of a header with a key, which an EventSource cannot send: what a ticket stands for becomes
+// that header, so that everything that holds for the key holds here too.
+func (s *Server) forEventSource(next handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if r.Header.Get("Last-Event-ID") != "" {
+			// An EventSource connects again when a stream has ended, and would have the same answer made anew and again.
+			// This status is how it is told to stop.
+			w.WriteHeader(http.StatusNoContent)
+			return nil
+		}
+		if r.Method != http.MethodGet { // HEAD
+			w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
+			w.WriteHeader(http.StatusOK)
+			return nil
+		}
+		query := r.URL.Query()
+		ticket := query.Get("ticket")
+		if ticket == "" {
+			return next(w, r)
+		}
+		r = r.Clone(r.Context())
+		query.Del("ticket")
+		r.URL.RawQuery = query.Encode()
+		if r.Header.Get("Authorization") != "" {
+			return next(w, r)
+		}
+		credential, err := s.tickets.Open(ticket)
+		if err != nil {
+			return openai.NewError(http.StatusUnauthorized, openai.TypeAuthentication, openai.CodeInvalidTicket, "ticket",
+				"The ticket is not valid: it may be used once, within a minute. Ask for another with POST /v1/stream-tickets.")
+		}
+		if credential != "" {
+			r.Header.Set("Authorization", credential)
+		}
+		return next(w, r)
+	}
+}
+
+// issueTicket answers POST /v1/stream-tickets.
+func (s *Server) issueTicket(w http.ResponseWriter, r *http.Request) error {
+	ticket, expires := s.tickets.Seal(r.Header.Get("Authorization"))
+	w.Header().Set("Cache-Control", "no-store")
+	writeJSON(w, http.StatusOK, openai.StreamTicket{
+		Object: "stream.ticket", Ticket: ticket, ExpiresAt: expires.Unix(), ExpiresIn: int(expires.Sub(s.now()) / time.Second),
+	})
+	return nil
 }
