@@ -69,6 +69,7 @@ var allowed = map[string][]string{
 	},
 	"server/terminal": {},
 	"test/arch":       {},
+	"test/client":     {},
 	"test/e2e":        {},
 	"test/manifests":  {},
 }
