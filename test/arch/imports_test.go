@@ -72,6 +72,7 @@ var allowed = map[string][]string{
 	},
 	"server/terminal":  {},
 	"test/arch":        {},
+	"test/client":      {},
 	"test/conformance": {"test/process"}, // a program; its clients' libraries are in modules of their own
 	"test/e2e":         {},
 	"test/manifests":   {},

@@ -1,23 +1,27 @@
-package responses
+package client
 
 import (
+	"errors"
 	"net/http"
 	"testing"
 
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
 	sdk "github.com/openai/openai-go/v3/responses"
+
+	"github.com/gptoss/gptoss-operator/server/responses"
 )
 
-// client is OpenAI's own for Go.
-func (f *fixture) client() openai.Client {
-	return openai.NewClient(option.WithBaseURL(f.url+"/v1"), option.WithAPIKey("k"), option.WithMaxRetries(0))
+// connect makes OpenAI's own client for Go.
+func connect(url string) openai.Client {
+	return openai.NewClient(option.WithBaseURL(url+"/v1"), option.WithAPIKey("k"), option.WithMaxRetries(0))
 }
 
 func TestClientReadsStreams(t *testing.T) {
-	m := &fake{pieces: []Piece{reasoning(0, "Hm."), content(1, "Hel"), content(1, "lo!"), call(0, "f", "{"), call(0, "", "}")}}
-	f := newFixture(t, m)
-	c := f.client()
+	thinks := responses.Piece{}
+	thinks.Reasoning = "Hm."
+	url, _ := serve(t, model{thinks, content("Hel"), content("lo!"), call("call_0", "f", "{"), call("", "", "}")})
+	c := connect(url)
 	stream := c.Responses.NewStreaming(t.Context(), sdk.ResponseNewParams{
 		Model: "gpt-oss-demo", Input: sdk.ResponseNewParamsInputUnion{OfString: openai.String("hi")},
 	})
@@ -50,8 +54,8 @@ func TestClientReadsStreams(t *testing.T) {
 
 // TestClientGoesOn has the client's other methods used one after the other.
 func TestClientGoesOn(t *testing.T) {
-	f := newFixture(t, &fake{pieces: []Piece{content(0, "Hello!")}})
-	c := f.client()
+	url, a := serve(t, model{content("Hello!")})
+	c := connect(url)
 	ctx := t.Context()
 	first, err := c.Responses.New(ctx, sdk.ResponseNewParams{Model: "gpt-oss-demo", Input: sdk.ResponseNewParamsInputUnion{OfString: openai.String("hi")}})
 	if err != nil {
@@ -64,7 +68,7 @@ func TestClientGoesOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.API.jobs.Wait()
+	a.Close(errors.New("the test wants it to have ended")) // it has nothing to wait for, so that it ends by itself
 	got, err := c.Responses.Get(ctx, second.ID, sdk.ResponseGetParams{})
 	if err != nil || got.OutputText() != "Hello!" || got.Status != sdk.ResponseStatusCompleted {
 		t.Errorf("got %v, %v", got, err)
@@ -83,7 +87,7 @@ func TestClientGoesOn(t *testing.T) {
 		t.Error(err)
 	}
 	_, err = c.Responses.Get(ctx, second.ID, sdk.ResponseGetParams{})
-	if e, ok := err.(*openai.Error); !ok || e.StatusCode != http.StatusNotFound || e.Type != "not_found_error" { //nolint:errorlint // what the client returns is not wrapped
+	if e, ok := errors.AsType[*openai.Error](err); !ok || e.StatusCode != http.StatusNotFound || e.Type != "not_found_error" {
 		t.Errorf("got %v", err)
 	}
 }
