@@ -165,8 +165,7 @@ const mostBytes = 16
 
 // excess is how many items there are before the last ones that have so many bytes together. The very last is not among them.
 func excess(turns []turn, most int) int {
-	for n := len(turns) - 1; n >= 0; n-- {
-		t := turns[n]
+	for n, t := range slices.Backward(turns) {
 		for _, p := range t.Content {
 			most -= len(p.Text)
 		}

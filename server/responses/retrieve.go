@@ -31,7 +31,7 @@ func (a *API) Retrieve(w http.ResponseWriter, r *http.Request) error {
 		a.config.Ended(r, Outcome{ID: k.id, Err: f.follow(r.Context(), w, query.after+1)})
 		return nil
 	}
-	response := Response{}
+	var response Response
 	if j != nil {
 		response = j.snapshot()
 	} else {

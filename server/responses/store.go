@@ -2,6 +2,7 @@ package responses
 
 import (
 	"container/list"
+	"slices"
 	"sync"
 	"time"
 )
@@ -236,8 +237,8 @@ func (l *link) turns() []Item {
 		links = append(links, l)
 	}
 	var out []Item
-	for n := len(links) - 1; n >= 0; n-- {
-		out = append(append(out, links[n].input...), links[n].output...)
+	for _, l := range slices.Backward(links) {
+		out = append(append(out, l.input...), l.output...)
 	}
 	return out
 }

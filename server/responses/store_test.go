@@ -115,8 +115,11 @@ func TestTenantsAreApart(t *testing.T) {
 	background := f.id(t, `,"background":true`, "me")
 	for _, id := range []string{id, background} {
 		for _, request := range [][2]string{
-			{http.MethodGet, "/v1/responses/%s"}, {http.MethodGet, "/v1/responses/%s?stream=true"}, {http.MethodDelete, "/v1/responses/%s"},
-			{http.MethodPost, "/v1/responses/%s/cancel"}, {http.MethodGet, "/v1/responses/%s/input_items"},
+			{http.MethodGet, "/v1/responses/%s"},
+			{http.MethodGet, "/v1/responses/%s?stream=true"},
+			{http.MethodDelete, "/v1/responses/%s"},
+			{http.MethodPost, "/v1/responses/%s/cancel"},
+			{http.MethodGet, "/v1/responses/%s/input_items"},
 		} {
 			theirs := f.do(t, request[0], fmt.Sprintf(request[1], id), "", "you")
 			none := f.do(t, request[0], fmt.Sprintf(request[1], "resp_none"), "", "you")
