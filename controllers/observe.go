@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gptoss/gptoss-operator/api/v1alpha1"
+	"github.com/gptoss/gptoss-operator/controllers/metricsapi"
 	"github.com/gptoss/gptoss-operator/controllers/resources"
 )
 
@@ -22,12 +23,14 @@ type observation struct {
 	pods       []corev1.Pod                           // all pods of the Deployment, of whatever revision
 	revision   string                                 // of the pods that spec wants
 	failure    error                                  // what ended the steps, or nil
+	rival      string                                 // an autoscaler of somebody else, or ""
+	source     metricsapi.Source                      // of the autoscaler's metric
 }
 
 // observe reads the children back from the cache.
 func (r *Reconciler) observe(ctx context.Context, p *pass, failure error) (observation, error) {
 	m := p.model
-	o := observation{model: m, deployment: p.deployment, failure: failure}
+	o := observation{model: m, deployment: p.deployment, failure: failure, rival: p.rival, source: r.source()}
 	key := client.ObjectKeyFromObject(m)
 	if o.deployment == nil {
 		d := &appsv1.Deployment{}
@@ -43,20 +46,42 @@ func (r *Reconciler) observe(ctx context.Context, p *pass, failure error) (obser
 	if desired, err := resources.Deployment(m, r.ServerImage); err == nil {
 		o.revision = resources.Revision(desired)
 	}
-	var pods corev1.PodList
-	if err := r.Client.List(ctx, &pods, client.InNamespace(m.Namespace), client.MatchingLabels(resources.SelectorLabels(m))); err != nil {
-		return o, fmt.Errorf("controllers: list pods: %w", err)
+	var err error
+	if o.pods, err = r.pods(ctx, m); err != nil {
+		return o, err
 	}
-	o.pods = pods.Items
 	if m.Spec.Autoscaling == nil {
 		return o, nil
 	}
+	o.autoscaler, err = r.autoscaler(ctx, m)
+	return o, err
+}
+
+// autoscaler reads the model's own autoscaler from the cache; nil when there is none.
+func (r *Reconciler) autoscaler(ctx context.Context, m *v1alpha1.GptOssModel) (*autoscalingv2.HorizontalPodAutoscaler, error) {
 	hpa := &autoscalingv2.HorizontalPodAutoscaler{}
-	if err := r.Client.Get(ctx, key, hpa); client.IgnoreNotFound(err) != nil {
-		return o, fmt.Errorf("controllers: read HorizontalPodAutoscaler: %w", err)
+	if err := r.Client.Get(ctx, client.ObjectKeyFromObject(m), hpa); client.IgnoreNotFound(err) != nil {
+		return nil, fmt.Errorf("controllers: read HorizontalPodAutoscaler: %w", err)
 	}
-	if metav1.IsControlledBy(hpa, m) {
-		o.autoscaler = hpa
+	if !metav1.IsControlledBy(hpa, m) {
+		return nil, nil
 	}
-	return o, nil
+	return hpa, nil
+}
+
+// source tells where autoscalers find their metrics.
+func (r *Reconciler) source() metricsapi.Source {
+	if r.Registration == nil {
+		return metricsapi.Source{Kind: metricsapi.Off}
+	}
+	return r.Registration.Source()
+}
+
+// pods lists the model's pods, of whatever revision, from the cache.
+func (r *Reconciler) pods(ctx context.Context, m *v1alpha1.GptOssModel) ([]corev1.Pod, error) {
+	var list corev1.PodList
+	if err := r.Client.List(ctx, &list, client.InNamespace(m.Namespace), client.MatchingLabels(resources.SelectorLabels(m))); err != nil {
+		return nil, fmt.Errorf("controllers: list pods: %w", err)
+	}
+	return list.Items, nil
 }

@@ -9,6 +9,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/client-go/tools/events"
@@ -16,6 +17,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gptoss/gptoss-operator/api/v1alpha1"
+	"github.com/gptoss/gptoss-operator/controllers/metricsapi"
+	"github.com/gptoss/gptoss-operator/controllers/scaling"
 )
 
 // Reconciler makes GptOssModels true.
@@ -32,14 +35,23 @@ type Reconciler struct {
 	// ServerImage is the image of gptoss-server that model pods run.
 	ServerImage string
 
+	// Registration tells where autoscalers find their metrics; nil where the operator does not serve them.
+	Registration *metricsapi.Registrar
+
+	// Loads reads what pods have to do, so that idle ones go first; nil leaves that to chance.
+	Loads *metricsapi.Loads
+
 	monitors *optionalAPI // the Prometheus operator's ServiceMonitor
 	rejected rejections
+	costs    scaling.Costs
 }
 
 // pass is one run of the steps for one object.
 type pass struct {
 	model      *v1alpha1.GptOssModel
 	deployment *appsv1.Deployment // as the API server returned or the cache holds it; nil before the step workload
+	rival      string             // an autoscaler of somebody else for the same pods, or ""
+	retry      time.Duration      // when to look again although nothing tells to; 0 for never
 }
 
 // step makes one part of the model true. Its error ends the run: a stall, errWait, or a failure to try again.

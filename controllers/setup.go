@@ -29,7 +29,7 @@ import (
 
 // Alphabetical, so that none is repeated or missed.
 //
-// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;patch;watch
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=create;get;list;patch;watch
 // +kubebuilder:rbac:groups="",resources=services,verbs=create;get;list;patch;watch
 // +kubebuilder:rbac:groups=apps,resources=deployments,verbs=create;get;list;patch;watch
@@ -84,7 +84,29 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, o O
 	if err != nil {
 		return fmt.Errorf("controllers: set up: %w", err)
 	}
+	if err := r.followRegistration(mgr, wake); err != nil {
+		return err
+	}
 	return r.followServiceMonitors(mgr, c, wake, o.APICheckInterval)
+}
+
+// followRegistration runs the registrar on the leader, and wakes all models when autoscalers find their metrics elsewhere.
+func (r *Reconciler) followRegistration(mgr ctrl.Manager, wake chan<- event.GenericEvent) error {
+	if r.Registration == nil {
+		return nil
+	}
+	r.Registration.Changed = waker(wake)
+	return mgr.Add(r.Registration)
+}
+
+// waker returns a function that lets all models be reconciled.
+func waker(wake chan<- event.GenericEvent) func(context.Context) {
+	return func(ctx context.Context) {
+		select {
+		case wake <- event.GenericEvent{Object: &v1alpha1.GptOssModel{}}:
+		case <-ctx.Done():
+		}
+	}
 }
 
 // followServiceMonitors watches ServiceMonitors while the cluster has them, and wakes all models when that changes.
@@ -107,12 +129,7 @@ func (r *Reconciler) followServiceMonitors(mgr ctrl.Manager, c controller.Contro
 		owner := handler.EnqueueRequestForOwner(mgr.GetScheme(), mgr.GetRESTMapper(), &v1alpha1.GptOssModel{}, handler.OnlyControllerOwner())
 		return c.Watch(source.Kind[client.Object](mgr.GetCache(), monitor, owner))
 	}
-	r.monitors.wake = func(ctx context.Context) {
-		select {
-		case wake <- event.GenericEvent{Object: &v1alpha1.GptOssModel{}}:
-		case <-ctx.Done():
-		}
-	}
+	r.monitors.wake = waker(wake)
 	return mgr.Add(r.monitors)
 }
 

@@ -42,6 +42,8 @@ func (r *Reconciler) finish(ctx context.Context, p *pass, failure error) (ctrl.R
 		return ctrl.Result{RequeueAfter: s.retry}, nil
 	case errors.Is(failure, errWait):
 		return ctrl.Result{}, nil
+	case failure == nil:
+		return ctrl.Result{RequeueAfter: p.retry}, nil
 	}
 	return ctrl.Result{}, failure
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -11,16 +12,20 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/gptoss/gptoss-operator/api/v1alpha1"
+	"github.com/gptoss/gptoss-operator/controllers/metricsapi"
 	"github.com/gptoss/gptoss-operator/controllers/resources"
+	"github.com/gptoss/gptoss-operator/controllers/scaling"
 )
 
 // steps are the parts of a model, in the order in which they are made true. The autoscaler goes before the workload
 // takes replicas over, and comes after it. The monitor is last: trouble with an optional API holds nothing else up.
 func (r *Reconciler) steps() []step {
-	return []step{r.service, r.credentials, r.autoscalerOff, r.workload, r.autoscalerOn, r.serviceMonitor}
+	return []step{r.service, r.credentials, r.otherAutoscaler, r.autoscalerOff, r.idleFirst, r.workload, r.autoscalerOn, r.serviceMonitor}
 }
 
 func (r *Reconciler) service(ctx context.Context, p *pass) error {
@@ -69,8 +74,79 @@ func (r *Reconciler) checkNamedSecret(ctx context.Context, namespace, name, entr
 	return nil
 }
 
+// otherAutoscaler looks for one that somebody else made for the same pods. While there is one, the operator has none of
+// its own and leaves replicas alone: the two would undo each other's work.
+func (r *Reconciler) otherAutoscaler(ctx context.Context, p *pass) error {
+	own, err := r.autoscaler(ctx, p.model)
+	if err != nil {
+		return err
+	}
+	live, err := r.liveDeployment(ctx, p.model)
+	if err != nil || !scaling.Suspect(p.model, own, live) {
+		return err
+	}
+	if p.rival, err = scaling.Rival(ctx, r.Live, p.model); p.rival != "" {
+		p.retry = conflictRetry // no watch tells when it goes
+	}
+	return err
+}
+
+// liveDeployment reads the model's Deployment from the cache; nil when there is none of ours.
+func (r *Reconciler) liveDeployment(ctx context.Context, m *v1alpha1.GptOssModel) (*appsv1.Deployment, error) {
+	d := &appsv1.Deployment{}
+	if err := r.Client.Get(ctx, client.ObjectKeyFromObject(m), d); client.IgnoreNotFound(err) != nil {
+		return nil, fmt.Errorf("controllers: read Deployment: %w", err)
+	}
+	if !metav1.IsControlledBy(d, m) {
+		return nil, nil
+	}
+	return d, nil
+}
+
+// idleFirst marks busy pods while there are about to be fewer, so that idle ones go. Trouble with it holds nothing up:
+// whichever pod goes, it finishes its requests first.
+func (r *Reconciler) idleFirst(ctx context.Context, p *pass) error {
+	shrinking, err := r.shrinking(ctx, p)
+	if err != nil || !shrinking || r.Loads == nil {
+		return err
+	}
+	pods, err := r.pods(ctx, p.model)
+	if err != nil || len(pods) < 2 {
+		return err
+	}
+	due := r.costs.Due(pods, time.Now())
+	for _, change := range scaling.Changes(due, r.Loads.Of(ctx, due)) {
+		patch := fmt.Sprintf(`{"metadata":{"uid":%q,"annotations":{%q:%q}}}`, change.Pod.UID, scaling.CostAnnotation, change.Value)
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: change.Pod.Namespace, Name: change.Pod.Name}}
+		err := r.Client.Patch(ctx, pod, client.RawPatch(types.MergePatchType, []byte(patch)), client.FieldOwner(FieldManager))
+		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+			log.FromContext(ctx).Error(err, "pod not marked as busy", "pod", change.Pod.Name)
+		}
+	}
+	return nil
+}
+
+// shrinking reports whether there are about to be fewer pods, by the autoscaler's decision or by a change of spec.replicas
+// that the next step carries out.
+func (r *Reconciler) shrinking(ctx context.Context, p *pass) (bool, error) {
+	if p.rival != "" {
+		return false, nil
+	}
+	if p.model.Spec.Autoscaling == nil {
+		d, err := r.liveDeployment(ctx, p.model)
+		want := p.model.FixedReplicas()
+		return d != nil && want > 0 && wanted(d) > want, err
+	}
+	own, err := r.autoscaler(ctx, p.model)
+	if err != nil || !scaling.Shrinking(own) {
+		return false, err
+	}
+	p.retry = scaling.CostInterval
+	return true, nil
+}
+
 func (r *Reconciler) autoscalerOff(ctx context.Context, p *pass) error {
-	if p.model.Spec.Autoscaling != nil {
+	if p.model.Spec.Autoscaling != nil && p.rival == "" {
 		return nil
 	}
 	hpa := &autoscalingv2.HorizontalPodAutoscaler{
@@ -89,37 +165,49 @@ func (r *Reconciler) workload(ctx context.Context, p *pass) error {
 		if live == nil {
 			live = new(*appsv1.Deployment)
 		}
-		desired.Spec.Replicas = replicas(p.model, *live)
+		desired.Spec.Replicas = replicas(p.model, *live, p.rival != "")
 	})
 	return err
 }
 
-// replicas is what we apply as the Deployment's replicas; nil leaves the field to others. live is nil before creation.
+// replicas is what we apply as the Deployment's replicas; nil leaves the field to others. live is nil before creation;
+// rival says that somebody else's autoscaler chooses the number.
 //
 // While an autoscaler is on, a field that we no longer apply but still own would be removed, and the server's default of
 // 1 take its place. So we go on applying the live value for as long as we own it, which ends with the autoscaler's first
 // write. Neither this nor a stale cache can undo such a write: apply names the version that it read.
-func replicas(m *v1alpha1.GptOssModel, live *appsv1.Deployment) *int32 {
-	if m.Spec.Autoscaling == nil {
-		return new(m.FixedReplicas())
+func replicas(m *v1alpha1.GptOssModel, live *appsv1.Deployment, rival bool) *int32 {
+	start := m.FixedReplicas()
+	switch {
+	case m.Spec.Autoscaling != nil:
+		start, _, _ = m.Spec.Autoscaling.Bounds()
+	case !rival:
+		return new(start)
 	}
-	minReplicas, _, _ := m.Spec.Autoscaling.Bounds()
 	switch {
 	case live == nil || live.Spec.Replicas == nil:
-		return new(minReplicas)
+		return new(start)
 	case *live.Spec.Replicas == 0:
-		return new(minReplicas) // an autoscaler takes 0 for "paused" and would never act
+		return new(start) // an autoscaler takes 0 for "paused" and would never act
 	case owns(live, FieldManager, "spec", "replicas"):
 		return live.Spec.Replicas
 	}
 	return nil
 }
 
+// autoscalerOn makes the autoscaler, with the metric that is served. Before that is known, an autoscaler stays as it is.
 func (r *Reconciler) autoscalerOn(ctx context.Context, p *pass) error {
-	if p.model.Spec.Autoscaling == nil {
+	if p.model.Spec.Autoscaling == nil || p.rival != "" {
 		return nil
 	}
-	_, err := apply(ctx, r, p.model, resources.HorizontalPodAutoscaler(p.model), nil)
+	of := resources.MetricOfModel
+	switch r.source().Kind {
+	case metricsapi.Unknown:
+		return nil // the registrar wakes all models when it knows
+	case metricsapi.Foreign, metricsapi.Off:
+		of = resources.MetricOfPods
+	}
+	_, err := apply(ctx, r, p.model, resources.HorizontalPodAutoscaler(p.model, of), nil)
 	return err
 }
 

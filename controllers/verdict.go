@@ -5,13 +5,14 @@ import (
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
-	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/gptoss/gptoss-operator/api/v1alpha1"
+	"github.com/gptoss/gptoss-operator/controllers/metricsapi"
 	"github.com/gptoss/gptoss-operator/controllers/resources"
+	"github.com/gptoss/gptoss-operator/controllers/scaling"
 )
 
 // verdict is what an observation means: one answer to "does it serve what was asked for", and why not.
@@ -153,25 +154,10 @@ func conditions(list *[]metav1.Condition, o observation, v verdict) {
 	} else {
 		set(v1alpha1.ConditionWorkloadAvailable, false, v1alpha1.ReasonNoPodReady, "no pod answers clients")
 	}
-	active, reason, message := judgeAutoscaler(o)
-	set(v1alpha1.ConditionAutoscalingActive, active, reason, message)
-}
-
-// judgeAutoscaler repeats what the autoscaler says of its metric.
-func judgeAutoscaler(o observation) (active bool, reason, message string) {
-	if o.model.Spec.Autoscaling == nil {
-		return false, v1alpha1.ReasonAutoscalingOff, "spec.autoscaling is not set"
+	before := meta.FindStatusCondition(*list, v1alpha1.ConditionAutoscalingActive)
+	if o.source.Kind == metricsapi.Unknown && o.model.Spec.Autoscaling != nil && before != nil && before.ObservedGeneration == o.model.Generation {
+		return // a new leader that does not know yet repeats what the last one knew
 	}
-	if o.autoscaler != nil {
-		for _, c := range o.autoscaler.Status.Conditions {
-			if c.Type != autoscalingv2.ScalingActive {
-				continue
-			}
-			if c.Status == corev1.ConditionTrue {
-				return true, v1alpha1.ReasonMetricAvailable, "the autoscaler reads " + resources.ActiveRequestsMetric
-			}
-			return false, v1alpha1.ReasonMetricUnavailable, shorten(c.Reason + ": " + c.Message)
-		}
-	}
-	return false, v1alpha1.ReasonAutoscalerPending, "the autoscaler has not reported yet"
+	scaled := scaling.Judge(scaling.Facts{Model: o.model, Autoscaler: o.autoscaler, Rival: o.rival, Source: o.source})
+	set(v1alpha1.ConditionAutoscalingActive, scaled.Active, scaled.Reason, shorten(scaled.Message))
 }

@@ -113,4 +113,20 @@ const (
 
 	// ReasonAutoscalerPending: the HorizontalPodAutoscaler has not reported yet.
 	ReasonAutoscalerPending = "AutoscalerPending"
+
+	// ReasonMetricFromOthers: it reads its metric from somebody else's custom metrics API, such as prometheus-adapter.
+	ReasonMetricFromOthers = "MetricFromOthers"
+
+	// ReasonMetricsAPITaken: somebody else owns custom.metrics.k8s.io and does not serve the metric. The operator never
+	// takes it over; the message names the owner and says what to do.
+	ReasonMetricsAPITaken = "MetricsAPITaken"
+
+	// ReasonMetricsAPIOff: the operator is told not to serve the metric, and nobody else does.
+	ReasonMetricsAPIOff = "MetricsAPIOff"
+
+	// ReasonMetricsAPIRefused: the API server does not let the operator register its metrics API.
+	ReasonMetricsAPIRefused = "MetricsAPIRefused"
+
+	// ReasonOtherAutoscaler: a HorizontalPodAutoscaler that somebody else made scales the same pods. It is left alone.
+	ReasonOtherAutoscaler = "OtherAutoscaler"
 )

@@ -44,6 +44,7 @@ type settings struct {
 	elect                                                        bool
 	concurrency                                                  int
 	logLevel                                                     slog.Level
+	metrics                                                      metricsAPI
 }
 
 func main() {
@@ -78,6 +79,7 @@ func parse(args []string) (settings, error) {
 	set.StringVar(&s.metricsAddress, "metrics-bind-address", ":8443", "address of the metrics, HTTPS and authorized by the API server; 0 means none")
 	set.StringVar(&s.probeAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0 means none")
 	set.TextVar(&s.logLevel, "log-level", slog.LevelInfo, "least severe log line that is written: debug, info, warn or error")
+	s.metrics.define(set)
 	showVersion := set.Bool("version", false, "print the version and exit")
 	set.Usage = func() {
 		fmt.Fprint(set.Output(), usage)
@@ -102,7 +104,7 @@ func parse(args []string) (settings, error) {
 	case s.serverImage == "":
 		return s, errors.New("--server-image must not be empty")
 	}
-	return s, nil
+	return s, s.metrics.check()
 }
 
 func run(ctx context.Context, s settings) error {
@@ -137,6 +139,7 @@ func run(ctx context.Context, s settings) error {
 	}
 	options := controllers.Options{MaxConcurrentReconciles: s.concurrency, Namespaces: s.namespaces}
 	if err := errors.Join(
+		s.metrics.attach(mgr, r),
 		r.SetupWithManager(ctx, mgr, options),
 		mgr.AddHealthzCheck("ping", healthz.Ping),
 		mgr.AddReadyzCheck("ping", healthz.Ping),

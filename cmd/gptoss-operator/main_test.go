@@ -33,6 +33,8 @@ func TestParse(t *testing.T) {
 		"a loose argument":  {[]string{"run"}, `unexpected argument "run"`},
 		"an unknown level":  {[]string{"--log-level=loud"}, "log-level"},
 		"an unknown flag":   {[]string{"--nonsense"}, "nonsense"},
+		"an unknown mode":   {[]string{"--metrics-api=always"}, "must be auto or off"},
+		"a Service in two":  {[]string{"--metrics-api-service=a/b/c"}, "NAMESPACE/NAME"},
 		"the version asked": {[]string{"--version"}, errVersion.Error()},
 		"help asked":        {[]string{"--help"}, flag.ErrHelp.Error()},
 	} {

@@ -69,7 +69,11 @@ func build(t *testing.T, m *v1alpha1.GptOssModel) []runtime.Object {
 	}
 	objects = append(objects, deployment)
 	if m.Spec.Autoscaling != nil {
-		objects = append(objects, HorizontalPodAutoscaler(m))
+		of := MetricOfModel
+		if m.Anonymous() { // so that the golden files hold both
+			of = MetricOfPods
+		}
+		objects = append(objects, HorizontalPodAutoscaler(m, of))
 	}
 	return objects
 }

@@ -11,8 +11,19 @@ import (
 // ActiveRequestsMetric is the gauge of the server that pods are scaled by.
 const ActiveRequestsMetric = "gpt_oss_active_requests"
 
+// MetricOf says how the autoscaler asks for active requests.
+type MetricOf int
+
+const (
+	// MetricOfModel asks for the sum over the model's pods, which the operator's own API serves.
+	MetricOfModel MetricOf = iota
+
+	// MetricOfPods asks for each pod's own number, which adapters to Prometheus can serve too.
+	MetricOfPods
+)
+
 // HorizontalPodAutoscaler chooses the number of pods by their active requests. It needs spec.autoscaling.
-func HorizontalPodAutoscaler(m *v1alpha1.GptOssModel) *autoscalingv2.HorizontalPodAutoscaler {
+func HorizontalPodAutoscaler(m *v1alpha1.GptOssModel, of MetricOf) *autoscalingv2.HorizontalPodAutoscaler {
 	a := m.Spec.Autoscaling
 	minReplicas, maxReplicas, target := a.Bounds()
 	return &autoscalingv2.HorizontalPodAutoscaler{
@@ -22,19 +33,27 @@ func HorizontalPodAutoscaler(m *v1alpha1.GptOssModel) *autoscalingv2.HorizontalP
 			ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: m.Name},
 			MinReplicas:    new(minReplicas),
 			MaxReplicas:    maxReplicas,
-			Metrics: []autoscalingv2.MetricSpec{{
-				Type: autoscalingv2.PodsMetricSourceType,
-				Pods: &autoscalingv2.PodsMetricSource{
-					Metric: autoscalingv2.MetricIdentifier{Name: ActiveRequestsMetric},
-					Target: autoscalingv2.MetricTarget{
-						Type:         autoscalingv2.AverageValueMetricType,
-						AverageValue: resource.NewQuantity(int64(target), resource.DecimalSI),
-					},
-				},
-			}},
-			Behavior: behavior(a.Behavior),
+			Metrics:        []autoscalingv2.MetricSpec{activeRequests(m, of, target)},
+			Behavior:       behavior(a.Behavior),
 		},
 	}
+}
+
+// activeRequests aims at an average for each pod, whichever way the number is asked for.
+func activeRequests(m *v1alpha1.GptOssModel, of MetricOf, target int32) autoscalingv2.MetricSpec {
+	metric := autoscalingv2.MetricIdentifier{Name: ActiveRequestsMetric}
+	goal := autoscalingv2.MetricTarget{
+		Type:         autoscalingv2.AverageValueMetricType,
+		AverageValue: resource.NewQuantity(int64(target), resource.DecimalSI),
+	}
+	if of == MetricOfPods {
+		return autoscalingv2.MetricSpec{Type: autoscalingv2.PodsMetricSourceType, Pods: &autoscalingv2.PodsMetricSource{Metric: metric, Target: goal}}
+	}
+	return autoscalingv2.MetricSpec{Type: autoscalingv2.ObjectMetricSourceType, Object: &autoscalingv2.ObjectMetricSource{
+		DescribedObject: autoscalingv2.CrossVersionObjectReference{APIVersion: v1alpha1.GroupVersion.String(), Kind: "GptOssModel", Name: m.Name},
+		Metric:          metric,
+		Target:          goal,
+	}}
 }
 
 func behavior(b *v1alpha1.AutoscalingBehavior) *autoscalingv2.HorizontalPodAutoscalerBehavior {

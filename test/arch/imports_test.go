@@ -14,14 +14,16 @@ const module = "github.com/gptoss/gptoss-operator"
 // that it may import. docs/architecture.md draws the same arrows.
 var allowed = map[string][]string{
 	"api/v1alpha1":        {},
-	"cmd/gptoss-operator": {"api/v1alpha1", "controllers"},
+	"cmd/gptoss-operator": {"api/v1alpha1", "controllers", "controllers/metricsapi"},
 	"cmd/gptoss-server": {
 		"engine", "engine/cpu", "engine/demo", "engine/harmony", "engine/kernel", "engine/model", "engine/tokenizer", "engine/tokenizer/o200k",
 		"engine/weights", "engine/weights/packed", "engine/weights/placement", "server", "server/bench", "server/heap", "server/inspect", "server/options", "server/pack", "server/pull", "server/synth",
 		"server/terminal",
 	},
-	"controllers":           {"api/v1alpha1", "controllers/resources"},
-	"controllers/resources": {"api/v1alpha1", "engine/model", "server/options"},
+	"controllers":            {"api/v1alpha1", "controllers/metricsapi", "controllers/resources", "controllers/scaling"},
+	"controllers/metricsapi": {"api/v1alpha1", "controllers/resources"},
+	"controllers/resources":  {"api/v1alpha1", "engine/model", "server/options"},
+	"controllers/scaling":    {"api/v1alpha1", "controllers/metricsapi", "controllers/resources"},
 	"engine": {
 		"engine/cpu", "engine/model", "engine/sample", "engine/sched", "engine/tokenizer", "engine/weights", "engine/weights/packed",
 	},

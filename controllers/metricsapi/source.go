@@ -1,0 +1,36 @@
+package metricsapi
+
+// SourceKind says who serves the metrics that autoscalers read.
+type SourceKind int
+
+const (
+	// Unknown: nobody has looked yet.
+	Unknown SourceKind = iota
+
+	// Own: the operator does.
+	Own
+
+	// Foreign: somebody else owns custom.metrics.k8s.io, such as prometheus-adapter.
+	Foreign
+
+	// Off: the operator is told not to; what else there is, it does not know.
+	Off
+
+	// Refused: the operator should, but the API server does not let it register.
+	Refused
+)
+
+func (k SourceKind) String() string {
+	return [...]string{"Unknown", "Own", "Foreign", "Off", "Refused"}[k]
+}
+
+// Source is where autoscalers find their metrics.
+type Source struct {
+	Kind SourceKind
+
+	// Registration is the name of the APIService, and Owner who serves it: "Service NAMESPACE/NAME".
+	Registration, Owner string
+
+	// Problem is why it does not work: the reason of the APIService's condition, or the API server's words.
+	Problem string
+}
