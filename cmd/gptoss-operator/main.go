@@ -137,10 +137,9 @@ func run(ctx context.Context, s settings) error {
 	r := &controllers.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("gptoss-operator"), ServerImage: s.serverImage,
 	}
-	options := controllers.Options{MaxConcurrentReconciles: s.concurrency, Namespaces: s.namespaces}
 	if err := errors.Join(
 		s.metrics.attach(mgr, r),
-		r.SetupWithManager(ctx, mgr, options),
+		r.SetupWithManager(ctx, mgr, controllers.Options{MaxConcurrentReconciles: s.concurrency, Namespaces: s.namespaces}),
 		mgr.AddHealthzCheck("ping", healthz.Ping),
 		mgr.AddReadyzCheck("ping", healthz.Ping),
 	); err != nil {

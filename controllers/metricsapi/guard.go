@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -26,6 +27,9 @@ const (
 	authenticationNamespace = "kube-system"
 	authenticationConfigMap = "extension-apiserver-authentication"
 )
+
+// guardPatience is how long a replica waits for the ConfigMap before it begins to serve.
+const guardPatience = 5 * time.Second
 
 // Guard lets kube-apiserver through, which proves itself with its front-proxy certificate and names the user it asks
 // for, and then asks it whether that user may. There is no other way in: neither tokens nor users' certificates.
@@ -68,19 +72,31 @@ func NewGuard(client kubernetes.Interface) (*Guard, error) {
 	return &Guard{names: names, roots: roots, identify: identify, allow: allow}, nil
 }
 
-// Start reads the ConfigMap and then follows it until the context ends. Until it has been read, nobody gets through.
+// Start reads the ConfigMap and follows it until the context ends. It returns when it has been read, or soon after that
+// failed; until it has been read, nobody gets through.
 func (g *Guard) Start(ctx context.Context) {
-	if err := errors.Join(g.names.RunOnce(ctx), g.roots.RunOnce(ctx)); err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "how to know kube-apiserver cannot be read yet; nobody reads metrics until then",
-			"configMap", authenticationNamespace+"/"+authenticationConfigMap)
-	}
+	err := g.names.RunOnce(ctx)
 	go g.names.Run(ctx, 1)
 	go g.roots.Run(ctx, 1)
+	known := wait.PollUntilContextTimeout(ctx, 20*time.Millisecond, guardPatience, true, func(context.Context) (bool, error) {
+		_, ok := g.roots.VerifyOptions()
+		return ok, nil
+	})
+	if err := errors.Join(err, known); err != nil && ctx.Err() == nil {
+		ctrl.LoggerFrom(ctx).Error(err, "how to know kube-apiserver is not known yet; nobody reads metrics until it is",
+			"configMap", authenticationNamespace+"/"+authenticationConfigMap)
+	}
 }
 
 // protect lets an endpoint answer requests that are allowed.
 func (g *Guard) protect(attributes func(*http.Request, user.Info) authorizer.AttributesRecord, endpoint func(*http.Request) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if reason := recover(); reason != nil {
+				ctrl.LoggerFrom(r.Context()).Error(fmt.Errorf("panic: %v", reason), "a question for metrics ended in a panic", "path", r.URL.Path, "stack", string(debug.Stack()))
+				write(w, nil, apierrors.NewInternalError(errors.New("see the operator's log")))
+			}
+		}()
 		who, known, err := g.identify.AuthenticateRequest(r)
 		if err != nil || !known {
 			write(w, nil, apierrors.NewUnauthorized("only kube-apiserver may ask, with its front-proxy certificate"))

@@ -79,10 +79,11 @@ func kustomize(t *testing.T, dir string) map[string]object {
 	return parse(t, run(t, filepath.Join(assets, "kubectl"), "kustomize", dir))
 }
 
-// helm renders the chart as `helm install` with its defaults would.
-func helm(t *testing.T) map[string]object {
+// helm renders the chart as `helm install` with its defaults, or those settings, would.
+func helm(t *testing.T, settings ...string) map[string]object {
 	t.Helper()
-	return parse(t, run(t, "go", "tool", "-modfile=hack/tools/go.mod", "helm", "template", "gptoss-operator", "charts/gptoss-operator", "--namespace", namespace))
+	args := []string{"go", "tool", "-modfile=hack/tools/go.mod", "helm", "template", "gptoss-operator", "charts/gptoss-operator", "--namespace", namespace}
+	return parse(t, run(t, append(args, settings...)...))
 }
 
 // withoutPackaging removes what only says which tool installed the object.
@@ -109,7 +110,14 @@ func withoutPackaging(o any) any {
 }
 
 func TestChartEqualsKustomize(t *testing.T) {
-	want, got := kustomize(t, "config/default"), helm(t)
+	for dir, settings := range map[string][]string{"config/default": nil, "config/no-metrics-api": {"--set", "metricsAPI.enabled=false"}} {
+		t.Run(dir, func(t *testing.T) { equal(t, kustomize(t, dir), helm(t, settings...)) })
+	}
+}
+
+// equal compares what config/ and the chart install.
+func equal(t *testing.T, want, got map[string]object) {
+	t.Helper()
 	delete(want, "Namespace/"+namespace) // Helm makes it with --create-namespace.
 	for key := range want {
 		if _, ok := got[key]; !ok {
@@ -118,7 +126,7 @@ func TestChartEqualsKustomize(t *testing.T) {
 	}
 	for key, o := range got {
 		if _, ok := want[key]; !ok {
-			t.Errorf("config/default lacks %s", key)
+			t.Errorf("config lacks %s", key)
 			continue
 		}
 		if diff := cmp.Diff(withoutPackaging(want[key]), withoutPackaging(o)); diff != "" {
