@@ -203,7 +203,7 @@ var _ = Describe("drift", func() {
 		})),
 		Entry("the autoscaler's maximum changed", autoscaler(func(h *autoscalingv2.HorizontalPodAutoscaler) { h.Spec.MaxReplicas = 50 })),
 		Entry("the autoscaler's metric changed", autoscaler(func(h *autoscalingv2.HorizontalPodAutoscaler) {
-			h.Spec.Metrics[0].Pods.Metric.Name = "other"
+			h.Spec.Metrics[0].Object.Metric.Name = "other"
 		})),
 		Entry("the Secret's labels removed", secret(func(s *corev1.Secret) { s.Labels = nil })),
 	)

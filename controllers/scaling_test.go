@@ -29,13 +29,27 @@ func replicasOf(ctx context.Context, m *v1alpha1.GptOssModel) func() int32 {
 	return func() int32 { return *get(ctx, m, &appsv1.Deployment{}).Spec.Replicas }
 }
 
+// report writes a condition as the autoscaler's controller does.
+func report(ctx context.Context, m *v1alpha1.GptOssModel, kind autoscalingv2.HorizontalPodAutoscalerConditionType, status corev1.ConditionStatus, reason, message string) {
+	GinkgoHelper()
+	Eventually(func() error {
+		hpa := get(ctx, m, &autoscalingv2.HorizontalPodAutoscaler{})
+		hpa.Status.Conditions = []autoscalingv2.HorizontalPodAutoscalerCondition{{
+			Type: kind, Status: status, Reason: reason, Message: message, LastTransitionTime: metav1.Now(),
+		}}
+		hpa.Status.DesiredReplicas = 1
+		return k8s.Status().Update(ctx, hpa)
+	}).Should(Succeed())
+}
+
 var _ = Describe("autoscaling", func() {
 	It("makes an autoscaler on active requests and leaves replicas to it", func(ctx SpecContext) {
 		m := applied(ctx, newNamespace(ctx), `{model: {source: {demo: {}}}, autoscaling: {minReplicas: 2, maxReplicas: 6, targetActiveRequests: 5}}`)
 		hpa := get(ctx, m, &autoscalingv2.HorizontalPodAutoscaler{})
 		Expect(hpa.Spec.ScaleTargetRef).To(Equal(autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "chat"}))
-		Expect(hpa.Spec.Metrics).To(HaveExactElements(HaveField("Pods.Metric.Name", "gpt_oss_active_requests")))
-		Expect(hpa.Spec.Metrics[0].Pods.Target.AverageValue.Value()).To(Equal(int64(5)))
+		Expect(hpa.Spec.Metrics).To(HaveExactElements(HaveField("Object.Metric.Name", "gpt_oss_active_requests")))
+		Expect(hpa.Spec.Metrics[0].Object.DescribedObject).To(Equal(autoscalingv2.CrossVersionObjectReference{APIVersion: "gptoss.dev/v1alpha1", Kind: "GptOssModel", Name: "chat"}))
+		Expect(hpa.Spec.Metrics[0].Object.Target.AverageValue.Value()).To(Equal(int64(5)))
 		Expect(replicasOf(ctx, m)()).To(Equal(int32(2)), "it starts with the minimum")
 
 		scale(ctx, m, 5)
@@ -89,14 +103,7 @@ var _ = Describe("autoscaling", func() {
 		m := applied(ctx, newNamespace(ctx), `{model: {source: {demo: {}}}, autoscaling: {maxReplicas: 2}}`)
 		eventuallyCondition(ctx, m, "AutoscalingActive").Should(beReason("False", "AutoscalerPending", Not(BeEmpty())))
 		say := func(status corev1.ConditionStatus, reason, message string) {
-			Eventually(func() error {
-				hpa := get(ctx, m, &autoscalingv2.HorizontalPodAutoscaler{})
-				hpa.Status.Conditions = []autoscalingv2.HorizontalPodAutoscalerCondition{{
-					Type: autoscalingv2.ScalingActive, Status: status, Reason: reason, Message: message, LastTransitionTime: metav1.Now(),
-				}}
-				hpa.Status.DesiredReplicas = 1
-				return k8s.Status().Update(ctx, hpa)
-			}).Should(Succeed())
+			report(ctx, m, autoscalingv2.ScalingActive, status, reason, message)
 		}
 		say(corev1.ConditionFalse, "FailedGetPodsMetric", "no metrics returned from custom metrics API")
 		eventuallyCondition(ctx, m, "AutoscalingActive").

@@ -24,6 +24,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/gptoss/gptoss-operator/api/v1alpha1"
+	"github.com/gptoss/gptoss-operator/controllers/metricsapi"
 )
 
 const (
@@ -65,6 +66,7 @@ var _ = BeforeSuite(func() {
 	Expect(apiextensionsv1.AddToScheme(scheme)).To(Succeed())
 	k8s, err = client.New(config, client.Options{Scheme: scheme})
 	Expect(err).NotTo(HaveOccurred())
+	prepareMetricsAPI()
 	stop = startManager(config)
 })
 
@@ -89,6 +91,9 @@ func startManager(config *rest.Config) func() {
 	})
 	Expect(err).NotTo(HaveOccurred())
 	r := &Reconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("test"), ServerImage: testImage}
+	keeper := &metricsapi.Keeper{Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Service: metricsService, Now: time.Now}
+	r.Registration = &metricsapi.Registrar{Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Keeper: keeper, Interval: 200 * time.Millisecond}
+	r.Loads = metricsapi.NewLoads()
 	ctx, cancel := context.WithCancel(context.Background())
 	Expect(r.SetupWithManager(ctx, mgr, Options{MaxConcurrentReconciles: 4, APICheckInterval: 200 * time.Millisecond})).To(Succeed())
 	ended := make(chan error, 1)

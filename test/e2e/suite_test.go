@@ -53,6 +53,7 @@ var _ = ReportAfterEach(func(report SpecReport) {
 	for _, args := range [][]string{
 		{"get", "gom,deploy,rs,pods,svc,hpa", "-A", "-o", "wide"},
 		{"get", "gom", "-A", "-o", "yaml"},
+		{"get", "apiservices", "v1beta2.custom.metrics.k8s.io", "-o", "yaml"},
 		{"get", "events", "-A", "--sort-by=.lastTimestamp"},
 		{"-n", "gptoss-system", "logs", "deploy/gptoss-operator", "--tail=60"},
 	} {

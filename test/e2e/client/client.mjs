@@ -1,6 +1,6 @@
 // The official OpenAI client against a running model; one JSON line of result.
 //
-//   node client.mjs chat|stream|models|load [COUNT]
+//   node client.mjs chat|stream|models|load|crowd [COUNT]
 //
 // OPENAI_BASE_URL, OPENAI_API_KEY and MODEL say where, with what key, and whom to ask.
 import OpenAI from 'openai';
@@ -57,6 +57,27 @@ const commands = {
         result.errors.push(String(err));
       }
     }
+    return result;
+  },
+
+  // crowd keeps COUNT long requests going until it is asked to end, and counts the failures.
+  async crowd(count) {
+    const result = { ok: 0, failed: 0, errors: [] };
+    let going = true;
+    process.once('SIGTERM', () => (going = false));
+    const one = async () => {
+      while (going) {
+        try {
+          const stream = await client.chat.completions.create({ ...ask, stream: true, ignore_eos: true, max_tokens: 1000 });
+          for await (const chunk of stream) void chunk;
+          result.ok++;
+        } catch (err) {
+          result.failed++;
+          result.errors.push(String(err));
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: count }, one));
     return result;
   },
 };
