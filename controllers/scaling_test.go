@@ -2,6 +2,10 @@ package controllers
 
 import (
 	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -11,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -40,6 +45,25 @@ func report(ctx context.Context, m *v1alpha1.GptOssModel, kind autoscalingv2.Hor
 		hpa.Status.DesiredReplicas = 1
 		return k8s.Status().Update(ctx, hpa)
 	}).Should(Succeed())
+}
+
+// servingPod makes a ready pod that shows a number of active requests, or answers nothing for a negative one.
+func servingPod(ctx context.Context, d *appsv1.Deployment, name string, active int) {
+	GinkgoHelper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if active < 0 {
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+		_, _ = fmt.Fprintf(w, "gpt_oss_active_requests %d\n", active)
+	}))
+	DeferCleanup(server.Close)
+	address := server.Listener.Addr().(*net.TCPAddr)
+	d = d.DeepCopy()
+	d.Spec.Template.Spec.Containers[0].ReadinessProbe.HTTPGet.Port = intstr.FromInt32(int32(address.Port))
+	status := readyStatus()
+	status.PodIP, status.PodIPs = address.IP.String(), []corev1.PodIP{{IP: address.IP.String()}}
+	setPod(ctx, newPod(ctx, d, name), status)
 }
 
 var _ = Describe("autoscaling", func() {
@@ -110,6 +134,37 @@ var _ = Describe("autoscaling", func() {
 			Should(beReason("False", "MetricUnavailable", Equal("FailedGetPodsMetric: no metrics returned from custom metrics API")))
 		say(corev1.ConditionTrue, "ValidMetricFound", "fine")
 		eventuallyCondition(ctx, m, "AutoscalingActive").Should(beReason("True", "MetricAvailable", Not(BeEmpty())))
+	})
+
+	It("marks busy pods before there are fewer, so that idle ones go, and writes nothing otherwise", func(ctx SpecContext) {
+		m := applied(ctx, newNamespace(ctx), `{model: {source: {demo: {}}}, replicas: 3}`)
+		d := get(ctx, m, &appsv1.Deployment{})
+		for name, load := range map[string]int{"busy": 5, "idle": 0, "mute": -1} {
+			servingPod(ctx, d, name, load)
+		}
+		cost := func(name string) func() string {
+			return func() string {
+				return get(ctx, m, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name}}).Annotations["controller.kubernetes.io/pod-deletion-cost"]
+			}
+		}
+		Consistently(cost("busy"), 2*resync, resync/5).Should(BeEmpty(), "nothing is about to shrink")
+		edit(ctx, m, m, func(m *v1alpha1.GptOssModel) { m.Spec.Replicas = ptr.To[int32](2) })
+		Eventually(replicasOf(ctx, m)).Should(Equal(int32(2)))
+		Expect(cost("busy")()).To(Equal("8"), "it is marked before the number changes")
+		Expect(cost("idle")()).To(BeEmpty())
+		Expect(cost("mute")()).To(BeEmpty())
+	})
+
+	It("marks busy pods while the autoscaler waits to shrink", func(ctx SpecContext) {
+		m := applied(ctx, newNamespace(ctx), `{model: {source: {demo: {}}}, autoscaling: {maxReplicas: 3}}`)
+		d := get(ctx, m, &appsv1.Deployment{})
+		servingPod(ctx, d, "busy", 1)
+		servingPod(ctx, d, "idle", 0)
+		report(ctx, m, autoscalingv2.AbleToScale, corev1.ConditionTrue, "ScaleDownStabilized", "recent recommendations were higher")
+		Eventually(func() map[string]string {
+			return get(ctx, m, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "busy"}}).Annotations
+		}).Should(HaveKeyWithValue("controller.kubernetes.io/pod-deletion-cost", "1"))
+		Expect(get(ctx, m, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "idle"}}).Annotations).To(BeEmpty())
 	})
 
 	It("serves the scale subresource with a selector", func(ctx SpecContext) {
