@@ -93,7 +93,8 @@ var _ = Describe("autoscaling with nothing else installed", Ordered, func() {
 
 	AfterAll(func() {
 		if os.Getenv("KEEP") == "" {
-			mustKubectl("", "delete", "namespace", ns)
+			mustKubectl("", "-n", ns, "delete", "gom", name)
+			mustKubectl("", "delete", "namespace", ns, "--wait=false") // which looks again only after the pods' grace period
 		}
 	})
 
