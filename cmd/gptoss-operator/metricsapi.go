@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/gptoss/gptoss-operator/controllers"
@@ -74,11 +73,11 @@ func (m *metricsAPI) attach(mgr ctrl.Manager, r *controllers.Reconciler) error {
 		ctrl.Log.Info("not in a cluster: custom.metrics.k8s.io is not served; --metrics-api-service=NAMESPACE/NAME would make it so")
 		return nil
 	}
-	clientset, err := kubernetes.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	clients, err := metricsapi.Clients(mgr.GetConfig(), mgr.GetHTTPClient())
 	if err != nil {
 		return err
 	}
-	guard, err := metricsapi.NewGuard(clientset)
+	guard, err := metricsapi.NewGuard(clients)
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ const (
 	Refused
 )
 
+// String is the kind's name.
 func (k SourceKind) String() string {
 	return [...]string{"Unknown", "Own", "Foreign", "Off", "Refused"}[k]
 }
