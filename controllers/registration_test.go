@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"encoding/base64"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -58,13 +59,18 @@ func serviceOf(ctx context.Context, name string) func() string {
 	}
 }
 
+// blind sees no list.
+type blind struct{ client.Reader }
+
+func (blind) List(context.Context, client.ObjectList, ...client.ListOption) error { return nil }
+
 // Serial, since there is one registration for the whole server.
 var _ = Describe("the registration of the metrics API", Serial, func() {
 	const ours = metricsapi.RegistrationName
 
-	BeforeEach(func(ctx SpecContext) {
-		Eventually(serviceOf(ctx, ours)).Should(Equal(metricsService.Name))
-	})
+	atHome := func(ctx SpecContext) { Eventually(serviceOf(ctx, ours)).Should(Equal(metricsService.Name)) }
+	BeforeEach(atHome)
+	BeforeEach(func() { DeferCleanup(atHome) }) // after what a spec itself cleans up
 
 	It("is there, is known to whom it belongs, and comes back when it is deleted or changed", func(ctx SpecContext) {
 		u := apiService(ours)
@@ -154,6 +160,16 @@ var _ = Describe("the registration of the metrics API", Serial, func() {
 		}).Should(Succeed())
 		DeferCleanup(func(ctx SpecContext) { Expect(k8s.Delete(ctx, adapter("v1beta2"))).To(Succeed()) })
 		Consistently(serviceOf(ctx, ours), 3*resync, resync/5).Should(Equal("prometheus-adapter"))
+
+		By("a registrar that looked just before it came")
+		racing, end := context.WithTimeout(ctx, 2*resync)
+		defer end()
+		keeper := &metricsapi.Keeper{Live: k8s, Writer: k8s, Service: metricsService, Now: time.Now}
+		early := &metricsapi.Registrar{Live: blind{k8s}, Writer: k8s, Keeper: keeper, Interval: resync / 10}
+		Expect(early.Start(racing)).To(Succeed())
+		Expect(serviceOf(ctx, ours)()).To(Equal("prometheus-adapter"))
+
+		By("a model")
 		m := applied(ctx, newNamespace(ctx), `{model: {source: {demo: {}}}, autoscaling: {maxReplicas: 2}}`)
 		report(ctx, m, autoscalingv2.ScalingActive, corev1.ConditionFalse, "FailedGetPodsMetric", "no metrics")
 		eventuallyCondition(ctx, m, "AutoscalingActive").Should(beReason("False", "MetricsAPITaken", ContainSubstring("prometheus-adapter")))

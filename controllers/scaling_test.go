@@ -69,7 +69,8 @@ func servingPod(ctx context.Context, d *appsv1.Deployment, name string, active i
 var _ = Describe("autoscaling", func() {
 	It("makes an autoscaler on active requests and leaves replicas to it", func(ctx SpecContext) {
 		m := applied(ctx, newNamespace(ctx), `{model: {source: {demo: {}}}, autoscaling: {minReplicas: 2, maxReplicas: 6, targetActiveRequests: 5}}`)
-		hpa := get(ctx, m, &autoscalingv2.HorizontalPodAutoscaler{})
+		hpa := &autoscalingv2.HorizontalPodAutoscaler{}
+		Eventually(func() []autoscalingv2.MetricSpec { return get(ctx, m, hpa).Spec.Metrics }).Should(HaveExactElements(HaveField("Object", Not(BeNil()))))
 		Expect(hpa.Spec.ScaleTargetRef).To(Equal(autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "chat"}))
 		Expect(hpa.Spec.Metrics).To(HaveExactElements(HaveField("Object.Metric.Name", "gpt_oss_active_requests")))
 		Expect(hpa.Spec.Metrics[0].Object.DescribedObject).To(Equal(autoscalingv2.CrossVersionObjectReference{APIVersion: "gptoss.dev/v1alpha1", Kind: "GptOssModel", Name: "chat"}))
