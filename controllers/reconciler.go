@@ -43,6 +43,7 @@ type Reconciler struct {
 
 	monitors *optionalAPI // the Prometheus operator's ServiceMonitor
 	rejected rejections
+	rivals   scaling.Rivals
 	costs    scaling.Costs
 }
 

@@ -82,10 +82,10 @@ func (r *Reconciler) otherAutoscaler(ctx context.Context, p *pass) error {
 		return err
 	}
 	live, err := r.liveDeployment(ctx, p.model)
-	if err != nil || !scaling.Suspect(p.model, own, live) {
+	if err != nil {
 		return err
 	}
-	if p.rival, err = scaling.Rival(ctx, r.Live, p.model); p.rival != "" {
+	if p.rival, err = r.rivals.Of(ctx, r.Live, r.Client, p.model, scaling.Suspect(p.model, own, live)); p.rival != "" {
 		p.retry = conflictRetry // no watch tells when it goes
 	}
 	return err
