@@ -4,19 +4,19 @@ package metricsapi
 type SourceKind int
 
 const (
-	// Unknown: nobody has looked yet.
+	// Unknown means that nobody has looked yet.
 	Unknown SourceKind = iota
 
-	// Own: the operator does.
+	// Own means that the operator does.
 	Own
 
-	// Foreign: somebody else owns custom.metrics.k8s.io, such as prometheus-adapter.
+	// Foreign means that somebody else owns custom.metrics.k8s.io, such as prometheus-adapter.
 	Foreign
 
-	// Off: the operator is told not to; what else there is, it does not know.
+	// Off means that the operator is told not to; what else there is, it does not know.
 	Off
 
-	// Refused: the operator should, but the API server does not let it register.
+	// Refused means that the operator should, but the API server does not let it register.
 	Refused
 )
 

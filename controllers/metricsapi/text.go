@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -76,10 +77,8 @@ func sample(line string) (name, value string, ok bool) {
 
 func wanted(name string) bool {
 	for _, names := range gauges {
-		for _, n := range names {
-			if n == name {
-				return true
-			}
+		if slices.Contains(names, name) {
+			return true
 		}
 	}
 	return false

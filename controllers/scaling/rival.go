@@ -25,13 +25,13 @@ import (
 type Suspicion int
 
 const (
-	// None: there is no reason to look.
+	// None means that there is no reason to look.
 	None Suspicion = iota
 
-	// Routine: ours is about to be made.
+	// Routine means that ours is about to be made.
 	Routine
 
-	// Strong: somebody acts like one.
+	// Strong means that somebody acts like one.
 	Strong
 )
 
