@@ -52,15 +52,9 @@ func TestJudge(t *testing.T) {
 		"an adapter that lacks the metric": {Facts{Model: model(true), Source: foreign, Autoscaler: failed}, false, "MetricsAPITaken", []string{"monitoring/adapter", "docs/autoscaling.md", "no metrics"}},
 		"an adapter that is gone":          {Facts{Model: model(true), Source: broken, Autoscaler: failed}, false, "MetricsAPITaken", []string{"ServiceNotFound"}},
 		"switched off":                     {Facts{Model: model(true), Source: metricsapi.Source{Kind: metricsapi.Off}, Autoscaler: failed}, false, "MetricsAPIOff", []string{"--metrics-api=off", "no metrics"}},
-		"without the rights": {
-			Facts{Model: model(true), Source: metricsapi.Source{Kind: metricsapi.Refused, Problem: "forbidden"}, Autoscaler: failed}, false, "MetricsAPIRefused",
-			[]string{"forbidden", "metrics_api_role.yaml"},
-		},
-		"paused": {
-			Facts{Model: model(true), Source: foreign, Autoscaler: saying(autoscalingv2.ScalingActive, corev1.ConditionFalse, "ScalingDisabled", "replicas is 0")}, false,
-			"MetricUnavailable", []string{"ScalingDisabled"},
-		},
-		"another autoscaler":                            {Facts{Model: model(true), Source: own, Rival: "mine"}, false, "OtherAutoscaler", []string{`"mine"`, "remove spec.autoscaling"}},
+		"without the rights":               {Facts{Model: model(true), Source: metricsapi.Source{Kind: metricsapi.Refused, Problem: "forbidden"}, Autoscaler: failed}, false, "MetricsAPIRefused", []string{"forbidden", "metrics_api_role.yaml"}},
+		"paused":                           {Facts{Model: model(true), Source: foreign, Autoscaler: saying(autoscalingv2.ScalingActive, corev1.ConditionFalse, "ScalingDisabled", "replicas is 0")}, false, "MetricUnavailable", []string{"ScalingDisabled"}},
+		"another autoscaler":               {Facts{Model: model(true), Source: own, Rival: "mine"}, false, "OtherAutoscaler", []string{`"mine"`, "remove spec.autoscaling"}},
 		"another autoscaler, where there is to be none": {Facts{Model: model(false), Source: own, Rival: "mine"}, false, "OtherAutoscaler", []string{`"mine"`, `GptOssModel "chat"`}},
 	} {
 		t.Run(name, func(t *testing.T) {
