@@ -26,12 +26,35 @@ func (d *draw) run() {
 		t.sampler.Reset(t.request.Sampling)
 		t.sampler.Prompt(t.request.Prompt)
 	}
-	d.token.ID = t.sampler.Sample(d.logits)
+	if d.token.ID, d.err = t.sample(d.logits); d.err != nil {
+		return
+	}
 	if n := t.request.Logprobs; n != nil {
 		top := make([]sample.Logprob, *n)
 		chosen, found := t.sampler.Logprob(d.logits, d.token.ID, top)
 		d.token.Logprobs = &Logprobs{Chosen: chosen, Top: top[:found]}
 	}
+}
+
+// sample draws among the tokens that the request's constraint allows. Log probabilities stay those of the model: what a
+// constraint rules out keeps its share.
+func (t *task) sample(logits []float32) (int32, error) {
+	c := t.request.Constraint
+	if c == nil {
+		return t.sampler.Sample(logits), nil
+	}
+	mask := t.sampler.Mask()
+	if !c.Mask(mask) {
+		id := t.sampler.Sample(logits)
+		c.Accept(id)
+		return id, nil
+	}
+	id, ok := t.sampler.SampleMasked(logits, mask)
+	if !ok {
+		return 0, ErrNothingAllowed
+	}
+	c.Accept(id)
+	return id, nil
 }
 
 // crew draws the tokens of several rows at a time. A draw from 200,000 logits takes milliseconds, in which the workers of
