@@ -102,6 +102,16 @@ func (s *Server) submit(ctx context.Context, tenant string, r *openai.ChatReques
 	c.parser = m.Encoder.NewParser(c.names.offered(r)...)
 	c.aligner = c.newAligner(m.Vocabulary)
 	e := s.engineRequest(r, m, prompt)
+	plan, err := m.Structure.Chat(ctx, r, c.names.toModel)
+	if ctx.Err() != nil {
+		return nil, errClientGone
+	}
+	if err != nil {
+		return nil, err
+	}
+	if plan != nil {
+		e.Constraint = plan.Constraint(min(e.MaxTokens, m.ContextLength-len(prompt)))
+	}
 	e.ID, e.Tenant = c.id, tenant
 	c.stream, err = m.Generator.Submit(ctx, e)
 	switch {

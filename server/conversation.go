@@ -30,12 +30,12 @@ func conversation(r *openai.ChatRequest, effort string, now time.Time, names *fu
 	out := []harmony.Message{{Role: harmony.RoleSystem, Content: []harmony.Content{system}}}
 
 	messages := r.Messages
-	front := &harmony.Developer{Tools: declareTools(r, names)}
+	front := &harmony.Developer{Tools: declareTools(r, names), ResponseFormats: responseFormats(r)}
 	if isInstruction(messages[0]) {
 		front.Instructions = withoutReasoningLine(messages[0].Content)
 		messages = messages[1:]
 	}
-	if front.Instructions != "" || len(front.Tools) > 0 {
+	if front.Instructions != "" || len(front.Tools)+len(front.ResponseFormats) > 0 {
 		out = append(out, developer(front))
 	}
 	called := map[string]string{} // call id → function, as the model knows it
@@ -208,4 +208,12 @@ func identifier(name string) string {
 		}
 	}
 	return b.String()
+}
+
+// responseFormats tells the model of the schema that its answer will have, where that has a name.
+func responseFormats(r *openai.ChatRequest) []harmony.ResponseFormat {
+	if r.Format == nil || r.Format.Name == "" {
+		return nil
+	}
+	return []harmony.ResponseFormat{{Name: r.Format.Name, Description: r.Format.Description, Schema: r.Format.Schema}}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/gptoss/gptoss-operator/engine"
 	"github.com/gptoss/gptoss-operator/engine/harmony"
 	"github.com/gptoss/gptoss-operator/server/options"
+	"github.com/gptoss/gptoss-operator/server/structure"
 )
 
 // Generator runs prompts; *engine.Engine is one.
@@ -44,7 +45,9 @@ type Model struct {
 	Generator Generator
 	Encoder   Encoder
 	// Vocabulary spells tokens for log probabilities, which are refused where it is nil.
-	Vocabulary       Vocabulary
+	Vocabulary Vocabulary
+	// Structure holds answers to a form; requests for one are refused where it is nil.
+	Structure        *structure.Compiler
 	ContextLength    int // tokens of prompt and answer together
 	ActiveParameters int64
 	TotalParameters  int64

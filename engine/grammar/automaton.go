@@ -6,9 +6,12 @@ import (
 	"sync"
 )
 
-// Bounds of what a grammar keeps. Past the first its tables begin anew, past the others ways to read a text are dropped.
+// Bounds of what a grammar keeps and of what one mask may cost. Past the first its tables begin anew. Past the second what is
+// not known yet counts as not allowed: only hostile grammars get there, and something is allowed always, since every byte is a
+// token. Past the others ways to read a text are dropped.
 const (
-	maxKept    = 8 << 20 // bytes
+	maxKept    = 4 << 20 // bytes
+	maxFuel    = 200_000 // positions
 	maxStacks  = 64      // different stacks in one state
 	maxThreads = 64
 	maxDepth   = 64 // calls that a single byte may lead into
@@ -59,6 +62,8 @@ type entry struct {
 	mask []uint64 // may be shared
 	ids  []int32  // further ones
 	ends *places  // where the rule may end inside a token
+	// partial says that fuel ran out.
+	partial bool
 }
 
 // places are nodes of the trie.
@@ -70,7 +75,7 @@ type ended struct {
 	ret Node
 }
 
-// Grammar is a program for a vocabulary. It is safe for concurrent use, by one goroutine at a time.
+// Grammar is a program for a vocabulary. It is safe for concurrent use.
 type Grammar struct {
 	program    *Program
 	vocabulary *Vocabulary
@@ -84,6 +89,7 @@ type Grammar struct {
 	strings map[[2]int32]*entry
 	lastID  int32
 	kept    int // about how many bytes the tables take
+	fuel    int // positions that the mask under way may still look at
 
 	// Of the step under way.
 	key     []byte
@@ -116,6 +122,13 @@ func (g *Grammar) reset() {
 	g.locals, g.frames, g.states = map[string]*local{}, map[frameKey]*frame{}, map[string]*state{}
 	g.after, g.follow, g.strings = map[Node]*state{}, map[ended]*entry{}, map[[2]int32]*entry{}
 	g.kept = 0
+}
+
+// Size is about how many bytes a grammar takes, what it keeps included.
+func (g *Grammar) Size() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.program.size() + g.kept
 }
 
 func (g *Grammar) id() int32 {
@@ -182,6 +195,7 @@ func (g *Grammar) begin() {
 }
 
 func (g *Grammar) finish() *state {
+	g.fuel -= len(g.seen)
 	if len(g.order) == 0 && !g.exit {
 		return dead
 	}
@@ -299,143 +313,4 @@ func (p *Program) measured(n *node, e *edge, count int32) (int32, bool) {
 		count = m.count(count)
 	}
 	return count, m.live(p.nodes[e.to].row, count)
-}
-
-// tokens returns what a local allows.
-func (g *Grammar) tokens(l *local) *entry {
-	if l.entry != nil {
-		return l.entry
-	}
-	if e := g.stringEntry(l); e != nil {
-		l.entry = e
-		return e
-	}
-	if typical := g.typical(l); typical != l {
-		l.entry = g.tokens(typical)
-		return l.entry
-	}
-	l.entry = g.walk(g.alone(l), nil)
-	return l.entry
-}
-
-// stringEntry returns the tokens for the inside of a JSON string, or nil.
-func (g *Grammar) stringEntry(l *local) *entry {
-	if len(l.positions) != 1 {
-		return nil
-	}
-	p := l.positions[0]
-	at := g.program.nodes[p.node()].meter
-	if at == 0 {
-		return nil
-	}
-	m := &g.program.meters[max(at, -at)-1]
-	if m.body != p.node() {
-		return nil
-	}
-	// Past the longest token it does not matter how many characters more.
-	much := int32(g.vocabulary.longest + 1)
-	low, high := max(m.min-p.count(), 0), much
-	if m.max >= 0 {
-		high = m.max - p.count()
-	}
-	key := [2]int32{min(low, much), min(high, much)}
-	e := g.strings[key]
-	if e == nil {
-		e = g.vocabulary.inside.entry(g.vocabulary, key[0], key[1])
-		g.strings[key] = e
-		g.kept += 4*len(e.ids) + 4*len(e.ends.nodes)
-	}
-	return e
-}
-
-// typical returns the local that stands for all that differ only in counts which are of no consequence for the next token:
-// the text is long enough already, and far from too long.
-func (g *Grammar) typical(l *local) *local {
-	for _, p := range l.positions {
-		n := &g.program.nodes[p.node()]
-		if n.meter <= 0 {
-			continue
-		}
-		m := &g.program.meters[n.meter-1]
-		if far := m.far + int32(g.vocabulary.longest) + 1; m.max < 0 || p.count() < m.min || p.count() > m.max-far {
-			return l
-		}
-	}
-	positions := make([]position, len(l.positions))
-	for i, p := range l.positions {
-		positions[i] = p
-		if n := &g.program.nodes[p.node()]; n.meter > 0 {
-			positions[i] = at(p.node(), g.program.meters[n.meter-1].min)
-		}
-	}
-	return g.local(slices.Compact(positions))
-}
-
-// walk collects the tokens that a state allows, of the whole trie or of what is below some places in it.
-func (g *Grammar) walk(s *state, below []int32) *entry {
-	e := &entry{ends: &places{}}
-	if below == nil {
-		g.walkRange(e, s, 0, 0, int32(len(g.vocabulary.label)))
-	}
-	for _, n := range below {
-		g.walkRange(e, s, g.vocabulary.depth[n], n+1, g.vocabulary.skip[n])
-	}
-	g.kept += 64 + 4*len(e.ends.nodes)
-	if len(e.ids) > 2*g.vocabulary.words {
-		e.mask = make([]uint64, g.vocabulary.words)
-		for _, id := range e.ids {
-			set(e.mask, id)
-		}
-		e.ids = nil
-		g.kept += 8 * len(e.mask)
-	} else {
-		e.ids = slices.Clip(e.ids)
-		g.kept += 4 * len(e.ids)
-	}
-	return e
-}
-
-func (g *Grammar) walkRange(e *entry, s *state, depth uint8, from, to int32) {
-	v := g.vocabulary
-	g.path[depth] = s
-	for i := from; i < to; {
-		d := v.depth[i]
-		s := g.path[d-1]
-		n := s.next[g.program.classes[v.label[i]]]
-		if n == nil {
-			n = g.step(s, v.label[i])
-		}
-		if n == dead {
-			i = v.skip[i]
-			continue
-		}
-		if v.token[i] >= 0 {
-			e.ids = v.appendTokens(e.ids, i)
-		}
-		if n.exit {
-			e.ends.nodes = append(e.ends.nodes, i)
-		}
-		if len(n.groups) == 0 {
-			i = v.skip[i]
-			continue
-		}
-		g.path[d] = n
-		i++
-	}
-}
-
-// beyond returns the tokens that end a rule at some places and go on in the rule that called it.
-func (g *Grammar) beyond(p *places, ret Node) *entry {
-	key := ended{p, ret}
-	e := g.follow[key]
-	if e == nil {
-		s := g.following(ret)
-		e = g.walk(s, p.nodes)
-		if s.exit { // that rule may end there as well
-			e.ends.nodes = append(e.ends.nodes, p.nodes...)
-			g.kept += 4 * len(p.nodes)
-		}
-		g.follow[key] = e
-	}
-	return e
 }

@@ -59,6 +59,7 @@ func (m *Matcher) Mask(mask []uint64) bool {
 	if g.kept > maxKept {
 		g.reset()
 	}
+	g.fuel = maxFuel
 	for _, t := range m.threads {
 		e, stack := g.tokens(t.local), t.stack
 		for {
@@ -80,7 +81,9 @@ func (e *entry) fill(mask []uint64) {
 		}
 	}
 	for _, id := range e.ids {
-		mask[id>>6] |= 1 << (id & 63)
+		if at := int(id >> 6); at < len(mask) {
+			mask[at] |= 1 << (id & 63)
+		}
 	}
 }
 

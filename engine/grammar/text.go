@@ -53,7 +53,7 @@ func (b *Builder) Quoted(d *regular.DFA, low, high int) Rule {
 func (b *Builder) define(r Rule, start, first, body Node, low, high int) {
 	if low > 0 || high >= 0 {
 		b.measure(first, body, low, high)
-		if m := len(b.meters) - 1; b.err == nil && !b.meters[m].live(b.nodes[start].row, 0) {
+		if m := len(b.meters) - 1; b.err == nil && (!b.meters[m].live(b.nodes[start].row, 0) || high >= 0 && low > high) {
 			start = b.Choice() // nothing is as long as that
 		}
 	} else if b.err == nil && body >= 0 {

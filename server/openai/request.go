@@ -41,6 +41,10 @@ type ChatRequest struct {
 
 	Tools      []Tool
 	ToolChoice ToolChoice
+	// AllowedTools are the only tools that may be called, where tool_choice names some; nil for all.
+	AllowedTools []string
+	// Format is what the answer's content must look like; nil for text.
+	Format *Format
 }
 
 // ToolChoice says whether the model may call tools.
@@ -48,8 +52,9 @@ type ToolChoice string
 
 // The tool choices that are served.
 const (
-	ToolChoiceAuto ToolChoice = "auto"
-	ToolChoiceNone ToolChoice = "none"
+	ToolChoiceAuto     ToolChoice = "auto"
+	ToolChoiceNone     ToolChoice = "none"
+	ToolChoiceRequired ToolChoice = "required" // also where a function is named
 )
 
 // DecodeChatRequest reads and checks a request body. The error is an *Error with status 400.
@@ -62,7 +67,8 @@ func DecodeChatRequest(body []byte) (ChatRequest, error) {
 	decodeStreaming(o, &r)
 	decodeReasoning(o, &r)
 	r.Tools = decodeTools(o)
-	r.ToolChoice = decodeToolChoice(o, r.Tools)
+	r.ToolChoice, r.AllowedTools = decodeToolChoice(o, r.Tools)
+	r.Format = decodeFormat(o)
 	refuseUnsupported(o)
 	if d.err != nil {
 		return ChatRequest{}, d.err
@@ -170,6 +176,7 @@ type Tool struct {
 	Name        string
 	Description string
 	Parameters  json.RawMessage // a JSON Schema object with its keys in the client's order, or nil
+	Strict      bool            // the arguments of calls are held to Parameters
 }
 
 const (
@@ -209,9 +216,7 @@ func decodeTool(o object) Tool {
 	f, _ := o.object("function")
 	t := Tool{Name: f.requireString("name"), Description: f.string("description")}
 	checkFunctionName(f, t.Name)
-	if f.bool("strict", false) {
-		refuse(f, "strict", "arguments are not yet forced into the schema; leave it out")
-	}
+	t.Strict = f.bool("strict", false)
 	if raw, ok := f.get("parameters"); ok {
 		f.d.asObject(raw, f.at("parameters"))
 		if depth(raw) > maxSchemaDepth {
@@ -231,32 +236,6 @@ func checkFunctionName(o object, name string) {
 		o.d.fail(CodeInvalidValue, o.at("name"),
 			"Invalid value for '%s': must be 1 to %d letters, digits, underscores, hyphens or dots.", o.at("name"), maxNameLength)
 	}
-}
-
-func decodeToolChoice(o object, tools []Tool) ToolChoice {
-	raw, ok := o.get("tool_choice")
-	if !ok {
-		return ToolChoiceAuto
-	}
-	if raw[0] == '{' {
-		choice, _ := o.object("tool_choice")
-		function, _ := choice.object("function")
-		name := function.requireString("name")
-		if !slices.ContainsFunc(tools, func(t Tool) bool { return t.Name == name }) {
-			o.d.fail(CodeInvalidValue, "tool_choice", "Invalid value for 'tool_choice': there is no function %q in tools.", name)
-		}
-		refuse(o, "tool_choice", "a call cannot be forced yet; use \"auto\" or \"none\"")
-		return ""
-	}
-	switch choice := ToolChoice(o.d.asString(raw, "tool_choice")); choice {
-	case ToolChoiceAuto, ToolChoiceNone:
-		return choice
-	case "required":
-		refuse(o, "tool_choice", "a call cannot be forced yet; use \"auto\" or \"none\"")
-	default:
-		o.d.fail(CodeInvalidValue, "tool_choice", "Invalid value for 'tool_choice': must be \"auto\" or \"none\".")
-	}
-	return ""
 }
 
 // depth is how deep the brackets of valid JSON nest.

@@ -26,14 +26,9 @@ var unsupportedParameters = []unsupported{
 	{"min_tokens", among("0"), "not available yet"},
 	{"ignore_eos", among("false"), "an answer ends where the model ends it"},
 	{"stop_token_ids", among("[]"), "use stop"},
-	{"response_format", plainText, "only {\"type\":\"text\"} is available yet"},
-	{"guided_json", never, "structured output is not available yet"},
-	{"guided_regex", never, "structured output is not available yet"},
-	{"guided_choice", never, "structured output is not available yet"},
-	{"guided_grammar", never, "structured output is not available yet"},
-	{"structured_outputs", never, "structured output is not available yet"},
-	{"grammar", never, "structured output is not available yet"},
-	{"json_schema", never, "structured output is not available yet"},
+	{"guided_grammar", never, "use response_format or guided_regex"},
+	{"grammar", never, "use response_format or guided_regex"},
+	{"json_schema", never, "use response_format"},
 	{"functions", among("[]"), "use tools"},
 	{"function_call", among(`"none"`, `"auto"`), "use tool_choice"},
 	{"modalities", among(`["text"]`), "the model writes text only"},
@@ -66,9 +61,4 @@ func never(json.RawMessage) bool { return false }
 func zero(raw json.RawMessage) bool {
 	var x float64
 	return json.Unmarshal(raw, &x) == nil && x == 0
-}
-
-func plainText(raw json.RawMessage) bool {
-	var format struct{ Type string }
-	return json.Unmarshal(raw, &format) == nil && format.Type == "text"
 }

@@ -302,7 +302,11 @@ func (d *DFA) trim() *DFA {
 	return out
 }
 
-// minimise joins states that accept the same texts, by refining a partition until it holds.
+// maxRefinements bounds the work of minimise in states looked at: a chain of counted characters takes a round for each.
+const maxRefinements = 300_000
+
+// minimise joins states that accept the same texts, by refining a partition until it holds. What takes too long stays as it
+// is.
 func (d *DFA) minimise() *DFA {
 	class := make([]int32, len(d.States))
 	for i, s := range d.States {
@@ -311,7 +315,10 @@ func (d *DFA) minimise() *DFA {
 		}
 	}
 	count := 0
-	for {
+	for round := 1; ; round++ {
+		if round*len(d.States) > maxRefinements {
+			return d
+		}
 		ids := map[string]int32{}
 		next := make([]int32, len(class))
 		var key []byte

@@ -5,6 +5,8 @@ import (
 	"math/big"
 	"slices"
 	"unicode/utf8"
+
+	"github.com/gptoss/gptoss-operator/engine/grammar"
 )
 
 // maxChecks bounds how deep values are compared with schemas.
@@ -29,6 +31,9 @@ func (c *Compiler) holds(s, v *value, whole bool, depth int) (bool, error) {
 	}
 	if s.kind == boolean {
 		return s.is("true"), nil
+	}
+	if c.spent.visits++; c.spent.visits > maxVisits {
+		return false, grammar.ErrTooLarge
 	}
 	if depth > maxChecks {
 		return false, fail(s, "", "the values of enum and const cannot be compared with it")
@@ -74,7 +79,7 @@ func (c *Compiler) holdsOwn(s, v *value, depth int) (bool, error) {
 	if constant := s.fields["const"]; constant != nil && !constant.equal(v) {
 		return false, nil
 	}
-	if list := s.fields["enum"]; list != nil && !slices.ContainsFunc(list.items, v.equal) {
+	if list := s.fields["enum"]; list != nil && !c.lists(list, v) {
 		return false, nil
 	}
 	switch v.kind {
@@ -102,6 +107,19 @@ func (c *Compiler) holdsOwn(s, v *value, depth int) (bool, error) {
 		return false, nil
 	}
 	return c.holdsObject(s, v, depth)
+}
+
+// lists reports whether an enum has a value.
+func (c *Compiler) lists(enum, v *value) bool {
+	keys := c.listedKeys[enum]
+	if keys == nil {
+		keys = map[string]bool{}
+		for _, item := range enum.items {
+			keys[item.key()] = true
+		}
+		c.listedKeys[enum] = keys
+	}
+	return keys[v.key()]
 }
 
 func within(s *value, r *big.Rat) bool {
@@ -146,10 +164,6 @@ func (c *Compiler) holdsObject(s, v *value, depth int) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	patterns, err := c.patterns(j)
-	if err != nil {
-		return false, err
-	}
 	n := len(v.keys)
 	if n < m.low || m.high >= 0 && n > m.high {
 		return false, nil
@@ -163,7 +177,7 @@ func (c *Compiler) holdsObject(s, v *value, depth int) (bool, error) {
 		if m.names != nil && !m.names.Match(key) {
 			return false, nil
 		}
-		for _, sub := range schemasOf(j, patterns, key) {
+		for _, sub := range schemasOf(j, m.patterns, key) {
 			if ok, err := c.holds(sub, v.fields[key], true, depth+1); !ok || err != nil {
 				return false, err
 			}

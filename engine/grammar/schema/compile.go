@@ -32,8 +32,10 @@ type Compiler struct {
 	checked  map[*value]bool
 	root     *value
 	automata map[string]*regular.DFA // of patterns
-	spent    *spent
-	probing  bool // formats count for nothing, oneOf as anyOf
+	// listedKeys has the values of each enum.
+	listedKeys map[*value]map[string]bool
+	spent      *spent
+	probing    bool // formats count for nothing, oneOf as anyOf
 }
 
 // spent is what a schema has cost.
@@ -43,7 +45,7 @@ type spent struct{ probes, probed, visits, work int }
 func New(b *grammar.Builder) *Compiler {
 	c := &Compiler{
 		b: b, rules: map[string]grammar.Rule{}, leaves: map[string]grammar.Rule{}, checked: map[*value]bool{},
-		automata: map[string]*regular.DFA{}, spent: &spent{},
+		automata: map[string]*regular.DFA{}, listedKeys: map[*value]map[string]bool{}, spent: &spent{},
 	}
 	c.space = b.Rule()
 	indent := b.Choice(grammar.Return)

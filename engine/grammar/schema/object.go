@@ -28,7 +28,8 @@ type members struct {
 	declared  []property
 	extras    []extra
 	names     *regular.DFA // of propertyNames, nil for any
-	low, high int          // high is -1 for no bound
+	patterns  []pattern
+	low, high int // high is -1 for no bound
 }
 
 // pattern is a schema of patternProperties.
@@ -70,7 +71,8 @@ func (c *Compiler) members(j *conjunction) (members, error) {
 		}
 		m.declared = append(m.declared, p)
 	}
-	return m, c.extras(j, &m, patterns, names)
+	m.patterns = patterns
+	return m, nil
 }
 
 // declaredNames lists the properties that have a schema or are required, in order.
@@ -157,7 +159,11 @@ func (c *Compiler) patterns(j *conjunction) ([]pattern, error) {
 
 // extras finds out which properties may follow the declared ones: for each set of patterns that a name may match, the
 // names that match these and no others.
-func (c *Compiler) extras(j *conjunction, m *members, patterns []pattern, names []string) error {
+func (c *Compiler) extras(j *conjunction, m *members) error {
+	patterns, names := m.patterns, make([]string, len(m.declared))
+	for i, p := range m.declared {
+		names[i] = p.name
+	}
 	open := len(names) == 0 && len(patterns) == 0
 	for _, v := range j.own {
 		open = open || v.fields["additionalProperties"] != nil
@@ -184,6 +190,9 @@ func (c *Compiler) extras(j *conjunction, m *members, patterns []pattern, names 
 			}
 			if err := l.intersect(d); err != nil {
 				return fail(p.owner, "patternProperties", "%v", err)
+			}
+			if c.spent.work += l.dfa.Cost; c.spent.work > maxWork {
+				return grammar.ErrTooLarge
 			}
 		}
 		for _, v := range j.own {
@@ -243,6 +252,9 @@ func (c *Compiler) nameLanguage(owner, v *value) (*regular.DFA, error) {
 
 func (c *Compiler) object(j *conjunction) (grammar.Node, error) {
 	m, err := c.members(j)
+	if err == nil {
+		err = c.extras(j, &m)
+	}
 	if err != nil {
 		return 0, err
 	}

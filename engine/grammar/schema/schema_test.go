@@ -10,8 +10,18 @@ import (
 	"github.com/gptoss/gptoss-operator/engine/grammar"
 )
 
-// letters is a vocabulary of single bytes.
-var letters = grammar.NewVocabulary(256, func(id int32) ([]byte, bool) { return []byte{byte(id)}, false })
+// syllables are tokens of several bytes, as they cut JSON in awkward places.
+var syllables = []string{
+	`{"`, `":`, `": "`, `","`, `"}`, `"]`, `},{"`, `[]`, `, "`, `\"`, `\u`, `\u00`, `00e9"`, "é\xf0", "\x9f\x98", "\x80\":", `a"`, `ab`, `b","a`, `12`, `3,`, `0.5`, `null`, `true,`, "\n  ", ` {`, `-1`, `e+`, `}}`,
+}
+
+// letters is a vocabulary of single bytes, whose ids they are, and of syllables.
+var letters = grammar.NewVocabulary(256+len(syllables), func(id int32) ([]byte, bool) {
+	if id < 256 {
+		return []byte{byte(id)}, false
+	}
+	return []byte(syllables[id-256]), false
+})
 
 func compiled(raw string) (*grammar.Grammar, error) {
 	b := grammar.NewBuilder()

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -197,28 +199,37 @@ func quote(s string) string {
 	return strings.NewReplacer(`\\`, `\\`, `\u2028`, "\u2028", `\u2029`, "\u2029").Replace(out)
 }
 
-// equal compares as JSON Schema does: 1 is 1.0, and the order of keys is of no account.
-func (v *value) equal(w *value) bool {
-	if v.kind != w.kind || len(v.items) != len(w.items) || len(v.fields) != len(w.fields) {
-		return false
-	}
-	if v.kind == number {
-		a, errA := v.rational()
-		b, errB := w.rational()
-		return errA == nil && errB == nil && a.Cmp(b) == 0
-	}
-	if v.text != w.text {
-		return false
-	}
-	for i := range v.items {
-		if !v.items[i].equal(w.items[i]) {
-			return false
-		}
-	}
-	for key, field := range v.fields {
-		if other := w.fields[key]; other == nil || !field.equal(other) {
-			return false
-		}
-	}
-	return true
+// key is the same for values that are equal as JSON Schema has it: 1 is 1.0, and the order of keys is of no account.
+func (v *value) key() string {
+	var b strings.Builder
+	v.writeKey(&b)
+	return b.String()
 }
+
+func (v *value) writeKey(b *strings.Builder) {
+	switch v.kind {
+	case number:
+		if r, err := v.rational(); err == nil {
+			b.WriteString(r.RatString())
+		}
+	case array:
+		b.WriteByte('[')
+		for _, item := range v.items {
+			item.writeKey(b)
+			b.WriteByte(',')
+		}
+		b.WriteByte(']')
+	case object:
+		b.WriteByte('{')
+		for _, key := range slices.Sorted(maps.Keys(v.fields)) {
+			b.WriteString(quote(key) + ":")
+			v.fields[key].writeKey(b)
+			b.WriteByte(',')
+		}
+		b.WriteByte('}')
+	default:
+		v.write(b)
+	}
+}
+
+func (v *value) equal(w *value) bool { return v.key() == w.key() }
