@@ -24,8 +24,8 @@ type Format struct {
 }
 
 const (
-	maxChoices     = 1000
-	maxChoiceBytes = 64 << 10 // together
+	maxTexts     = 1000
+	maxTextBytes = 64 << 10 // together
 )
 
 var anyObject = json.RawMessage(`{"type":"object"}`)
@@ -156,8 +156,8 @@ func formatChoice(o object, name string) *Format {
 		total += len(choice)
 		f.Choices = append(f.Choices, choice)
 	}
-	if n := len(f.Choices); n == 0 || n > maxChoices || total > maxChoiceBytes {
-		o.d.fail(CodeInvalidValue, o.at(name), "Invalid value for '%s': must have 1 to %d strings of at most %d bytes together.", o.at(name), maxChoices, maxChoiceBytes)
+	if n := len(f.Choices); n == 0 || n > maxTexts || total > maxTextBytes {
+		o.d.fail(CodeInvalidValue, o.at(name), "Invalid value for '%s': must have 1 to %d strings of at most %d bytes together.", o.at(name), maxTexts, maxTextBytes)
 	}
 	return f
 }

@@ -34,7 +34,7 @@ func (c *Compiler) Chat(ctx context.Context, r *openai.ChatRequest, toModel func
 
 // noForm refuses what would have to be ignored where no form can be held to.
 func noForm(r *openai.ChatRequest) error {
-	param := ""
+	var param string
 	switch {
 	case r.Format != nil:
 		param = r.Format.Param

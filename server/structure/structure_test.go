@@ -127,7 +127,8 @@ func TestTurns(t *testing.T) {
 		},
 		"no calls": {
 			Request{Choice: ChoiceNone, Tools: []Tool{free}},
-			[]string{thought + preface + `<|channel|>final<|message|>Hello<|return|>`}, []string{` to=functions.find<|channel|>`, `<|channel|>commentary to=functions.find`},
+			[]string{thought + preface + `<|channel|>final<|message|>Hello<|return|>`},
+			[]string{` to=functions.find<|channel|>`, `<|channel|>commentary to=functions.find`},
 		},
 		"a pattern": {
 			Request{Format: &Format{Pattern: "[0-9]{3}|x"}}, []string{`<|channel|>final<|message|>123<|return|>`, `<|channel|>final<|message|>x<|return|>`}, []string{`<|channel|>final<|message|>12<|return|>`, `<|channel|>final<|message|>1234`},

@@ -51,7 +51,7 @@ func (c *compiler) language(e *expression, begin, end bool) (*DFA, error) {
 	}
 	c.states = c.states[:0]
 	final := c.split()
-	tail := final
+	var tail int32
 	if end {
 		tail = c.state(nstate{links: []link{{final, atEnd}}})
 	} else {

@@ -67,8 +67,8 @@ func (c *compiler) build(e *expression, next int32) int32 {
 	case opSet:
 		return c.state(nstate{set: e.set, to: next})
 	case opConcat:
-		for i := len(e.subs) - 1; i >= 0; i-- {
-			next = c.build(e.subs[i], next)
+		for _, sub := range slices.Backward(e.subs) {
+			next = c.build(sub, next)
 		}
 		return next
 	case opAlternate:
@@ -253,17 +253,17 @@ func (d *subsets) classify() {
 	for i := 0; i+1 < len(cuts) && d.work <= maxWork; i++ {
 		lo := cuts[i].lo
 		key := make([]byte, len(sets))
-		any := false
+		taken := false
 		for j, s := range sets {
 			for at[j] < len(s) && s[at[j]].hi < lo {
 				at[j]++
 			}
 			if at[j] < len(s) && s[at[j]].lo <= lo {
-				key[j], any = 1, true
+				key[j], taken = 1, true
 			}
 		}
 		d.work += len(sets)
-		if !any {
+		if !taken {
 			continue
 		}
 		class, ok := classes[string(key)]

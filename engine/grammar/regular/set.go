@@ -21,8 +21,17 @@ var (
 	// spaces are what every dialect takes for white space, allSpaces what any does.
 	spaces    = set{{'\t', '\n'}, {'\f', '\r'}, {' ', ' '}}
 	allSpaces = set{
-		{'\t', '\r'}, {' ', ' '}, {0x85, 0x85}, {0xa0, 0xa0}, {0x1680, 0x1680}, {0x2000, 0x200a}, {0x2028, 0x2029}, {0x202f, 0x202f},
-		{0x205f, 0x205f}, {0x3000, 0x3000}, {0xfeff, 0xfeff},
+		{'\t', '\r'},
+		{' ', ' '},
+		{0x85, 0x85},
+		{0xa0, 0xa0},
+		{0x1680, 0x1680},
+		{0x2000, 0x200a},
+		{0x2028, 0x2029},
+		{0x202f, 0x202f},
+		{0x205f, 0x205f},
+		{0x3000, 0x3000},
+		{0xfeff, 0xfeff},
 	}
 	lineEnds = set{{'\n', '\n'}, {'\r', '\r'}, {0x2028, 0x2029}}
 )
@@ -40,8 +49,6 @@ func normal(spans []span) set {
 	}
 	return out
 }
-
-func (s set) union(other set) set { return normal(slices.Concat(s, other)) }
 
 // negate returns all other characters.
 func (s set) negate() set {

@@ -288,11 +288,11 @@ func (c *Compiler) object(j *conjunction) (grammar.Node, error) {
 	if extras < -1 || m.high >= 0 && m.high < required {
 		return c.b.Choice(), nil
 	}
-	return c.layout(m, required, extras)
+	return c.layout(m, extras)
 }
 
 // layout reads the declared properties in their order, then up to so many others, -1 for any number.
-func (c *Compiler) layout(m members, required, extras int) (grammar.Node, error) {
+func (c *Compiler) layout(m members, extras int) (grammar.Node, error) {
 	end := c.b.Literal("}", grammar.Return)
 	more, after, err := c.others(m.extras, c.b.Call(c.space, end), extras)
 	if err != nil {
@@ -300,8 +300,7 @@ func (c *Compiler) layout(m members, required, extras int) (grammar.Node, error)
 	}
 	// more reads at least one further property, after reads a comma and that, or the end.
 	optional := true // all from here on may be left out
-	for i := len(m.declared) - 1; i >= 0; i-- {
-		p := m.declared[i]
+	for _, p := range slices.Backward(m.declared) {
 		r, err := c.rule(&conjunction{}, p.schemas...)
 		if err != nil {
 			return 0, err

@@ -211,26 +211,36 @@ func TestValues(t *testing.T) {
 		},
 		"anyOf": {
 			`{"anyOf":[{"type":"string","maxLength":2},{"type":"null"},{"type":"integer","minimum":5}]}`,
-			[]string{`"ab"`, `null`, `7`}, []string{`"abc"`, `1`, `true`}, nil,
+			[]string{`"ab"`, `null`, `7`},
+			[]string{`"abc"`, `1`, `true`},
+			nil,
 		},
 		"anyOf beside other keywords": {
 			`{"type":"object","properties":{"a":{"type":"integer"},"b":{"type":"integer"}},"anyOf":[{"required":["a"]},{"required":["b"]}],"additionalProperties":false}`,
-			[]string{`{"a":1}`, `{"b":1}`, `{"a":1,"b":2}`}, []string{`{}`, `{"a":"x"}`}, nil,
+			[]string{`{"a":1}`, `{"b":1}`, `{"a":1,"b":2}`},
+			[]string{`{}`, `{"a":"x"}`},
+			nil,
 		},
 		"allOf": {
 			`{"allOf":[{"type":"object","properties":{"a":{"type":"number"}},"required":["a"]},{"type":"object","properties":{"a":{"type":"integer","minimum":2},"b":{"type":"string"}},"required":["b"]}]}`,
-			[]string{`{"a":2,"b":""}`}, []string{`{"a":1,"b":""}`, `{"a":2}`, `{"a":2.5,"b":""}`}, []string{`{"b":"","a":2}`},
+			[]string{`{"a":2,"b":""}`},
+			[]string{`{"a":1,"b":""}`, `{"a":2}`, `{"a":2.5,"b":""}`},
+			[]string{`{"b":"","a":2}`},
 		},
 		"oneOf with types that exclude each other": {
 			`{"oneOf":[{"type":"string"},{"type":"integer"},{"type":"object","properties":{"k":{"const":1}},"required":["k"]},{"type":"object","properties":{"k":{"const":2}},"required":["k"]}]}`,
-			[]string{`"a"`, `1`, `{"k":1}`, `{"k":2}`}, []string{`{"k":3}`, `{}`, `null`}, nil,
+			[]string{`"a"`, `1`, `{"k":1}`, `{"k":2}`},
+			[]string{`{"k":3}`, `{}`, `null`},
+			nil,
 		},
 		"a reference with neighbours": {
 			`{"$defs":{"a":{"type":"integer"}},"$ref":"#/$defs/a","minimum":3,"description":"x"}`, []string{`3`}, []string{`2`, `"x"`}, nil,
 		},
 		"recursion": {
 			`{"$ref":"#/$defs/node","$defs":{"node":{"type":"object","properties":{"v":{"type":"integer"},"next":{"anyOf":[{"$ref":"#/$defs/node"},{"type":"null"}]}},"required":["v","next"],"additionalProperties":false}}}`,
-			[]string{`{"v":1,"next":{"v":2,"next":{"v":3,"next":null}}}`}, []string{`{"v":1}`, `{"v":1,"next":{"v":2}}`, `{"v":1,"next":1}`}, nil,
+			[]string{`{"v":1,"next":{"v":2,"next":{"v":3,"next":null}}}`},
+			[]string{`{"v":1}`, `{"v":1,"next":{"v":2}}`, `{"v":1,"next":1}`},
+			nil,
 		},
 		"recursion in a choice": {
 			`{"anyOf":[{"type":"integer"},{"$ref":"#"},{"type":"array","items":{"$ref":"#"}}]}`, []string{`1`, `[1,[2,[]]]`}, []string{`"a"`, `["a"]`}, nil,
@@ -256,7 +266,9 @@ func TestObjects(t *testing.T) {
 		},
 		"no property is required": {
 			`{"type":"object","properties":{"a":{"type":"integer"},"b":{"type":"integer"}},"additionalProperties":false}`,
-			[]string{`{}`, `{"a":1}`, `{"b":1}`, `{"a":1,"b":1}`}, []string{`{"c":1}`, `{"a":1,}`, `{"a":null}`}, []string{`{"b":1,"a":1}`},
+			[]string{`{}`, `{"a":1}`, `{"b":1}`, `{"a":1,"b":1}`},
+			[]string{`{"c":1}`, `{"a":1,}`, `{"a":null}`},
+			[]string{`{"b":1,"a":1}`},
 		},
 		"nothing is said of others": {
 			`{"type":"object","properties":{"a":{"type":"integer"}}}`, []string{`{}`, `{"a":1}`}, []string{`{"a":"x"}`}, []string{`{"b":1}`},
@@ -269,25 +281,33 @@ func TestObjects(t *testing.T) {
 		},
 		"a declared name with an escape": {
 			`{"type":"object","properties":{"a\"b":{"type":"integer"}},"additionalProperties":{"type":"boolean"}}`,
-			[]string{`{"a\"b":1}`, `{"a\"c":true}`}, []string{`{"a\"b":true}`, `{"a\u0022b":true}`}, nil,
+			[]string{`{"a\"b":1}`, `{"a\"c":true}`},
+			[]string{`{"a\"b":true}`, `{"a\u0022b":true}`},
+			nil,
 		},
 		"a map": {
 			`{"type":"object","additionalProperties":{"type":"integer"}}`, []string{`{}`, `{"a":1}`, `{"a":1,"b":2}`}, []string{`{"a":"x"}`}, nil,
 		},
 		"a map with bounds": {
 			`{"type":"object","additionalProperties":{"type":"integer"},"minProperties":1,"maxProperties":2}`,
-			[]string{`{"a":1}`, `{"a":1,"b":2}`}, []string{`{}`, `{"a":1,"b":2,"c":3}`}, nil,
+			[]string{`{"a":1}`, `{"a":1,"b":2}`},
+			[]string{`{}`, `{"a":1,"b":2,"c":3}`},
+			nil,
 		},
 		"names": {
 			`{"type":"object","propertyNames":{"pattern":"^[a-z]{2}$"},"additionalProperties":{"type":"integer"}}`,
-			[]string{`{}`, `{"de":1,"fr":2}`}, []string{`{"deu":1}`, `{"1":1}`}, nil,
+			[]string{`{}`, `{"de":1,"fr":2}`},
+			[]string{`{"deu":1}`, `{"1":1}`},
+			nil,
 		},
 		"names that are listed": {
 			`{"type":"object","propertyNames":{"enum":["x","y"]},"additionalProperties":{"type":"integer"}}`, []string{`{"y":1}`}, []string{`{"z":1}`}, nil,
 		},
 		"patterns of names": {
 			`{"type":"object","properties":{"x_a":{"type":"integer"}},"patternProperties":{"^x_":{"minimum":0,"type":"integer"},"^y_":{"type":"string"}},"additionalProperties":false}`,
-			[]string{`{}`, `{"x_a":1,"x_b":2,"y_":""}`}, []string{`{"x_a":-1}`, `{"x_b":-1}`, `{"z":1}`, `{"y_a":1}`}, nil,
+			[]string{`{}`, `{"x_a":1,"x_b":2,"y_":""}`},
+			[]string{`{"x_a":-1}`, `{"x_b":-1}`, `{"z":1}`, `{"y_a":1}`},
+			nil,
 		},
 		"required but not declared": {
 			`{"type":"object","properties":{"a":{"type":"integer"}},"required":["b"]}`, []string{`{"a":1,"b":null}`, `{"b":[]}`}, []string{`{"a":1}`}, nil,
@@ -313,7 +333,9 @@ func TestArrays(t *testing.T) {
 		"one, of a set": {`{"type":"array","items":{"type":"integer"},"maxItems":1,"uniqueItems":true}`, []string{`[]`, `[1]`}, []string{`[1,1]`}, nil},
 		"a tuple": {
 			`{"type":"array","prefixItems":[{"type":"integer"},{"type":"string"}],"minItems":2,"maxItems":2}`,
-			[]string{`[1,"a"]`}, []string{`[1]`, `["a",1]`, `[1,"a",2]`}, nil,
+			[]string{`[1,"a"]`},
+			[]string{`[1]`, `["a",1]`, `[1,"a",2]`},
+			nil,
 		},
 		"a tuple and others": {
 			`{"type":"array","prefixItems":[{"type":"integer"}],"items":{"type":"string"}}`, []string{`[]`, `[1]`, `[1,"a","b"]`}, []string{`["a"]`, `[1,2]`}, nil,
