@@ -296,7 +296,7 @@ loop:
 	KMOVW K1, BX
 	ANDL $0xc0000000, R15
 	ORL R15, BX
-	SETEQ ret+40(FP)
+	SETEQ ordinary+40(FP)
 	MOVQ out+0(FP), R15
 	HALVE8
 	STORE8
