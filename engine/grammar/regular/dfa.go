@@ -71,7 +71,7 @@ func (c *compiler) language(e *expression, begin, end bool) (*DFA, error) {
 		return nil, err
 	}
 	d = d.minimise()
-	d.Cost = c.work + len(d.States)
+	d.Cost += c.work + len(d.States)
 	return d, nil
 }
 
@@ -234,7 +234,7 @@ func (d *DFA) Intersect(other *DFA) (*DFA, error) {
 	if out = out.trim().minimise(); len(out.States) > maxStates {
 		return nil, ErrTooComplex
 	}
-	out.Cost = work + len(pairs)
+	out.Cost += work + len(pairs)
 	return out, nil
 }
 
@@ -305,6 +305,9 @@ func (d *DFA) trim() *DFA {
 // maxRefinements bounds the work of minimise in states looked at: a chain of counted characters takes a round for each.
 const maxRefinements = 300_000
 
+// refinement is what looking at a state costs there, in steps of the other algorithms.
+const refinement = 20
+
 // minimise joins states that accept the same texts, by refining a partition until it holds. What takes too long stays as it
 // is.
 func (d *DFA) minimise() *DFA {
@@ -314,9 +317,10 @@ func (d *DFA) minimise() *DFA {
 			class[i] = 1
 		}
 	}
-	count := 0
-	for round := 1; ; round++ {
-		if round*len(d.States) > maxRefinements {
+	count, cost := 0, 0
+	for {
+		if cost += len(d.States); cost > maxRefinements {
+			d.Cost += refinement * cost
 			return d
 		}
 		ids := map[string]int32{}
@@ -352,7 +356,7 @@ func (d *DFA) minimise() *DFA {
 		}
 		count = len(ids)
 	}
-	out := &DFA{States: make([]State, count)}
+	out := &DFA{States: make([]State, count), Cost: d.Cost + refinement*cost}
 	done := make([]bool, count)
 	for i, s := range d.States { // class ids follow the order of states, so state 0 stays first
 		if done[class[i]] {

@@ -16,9 +16,9 @@ import (
 const (
 	maxRules  = 20_000
 	maxProbes = 2_000      // pairs of oneOf that are looked at
-	maxProbed = 2_000_000  // places of grammars made for that
+	maxProbed = 400_000    // places of grammars made for that
 	maxVisits = 200_000    // schemas that are put together
-	maxWork   = 30_000_000 // steps that automata take to make
+	maxWork   = 60_000_000 // steps that automata take to make
 	maxIndent = 32
 )
 
@@ -250,26 +250,6 @@ func (c *Compiler) body(j *conjunction) (grammar.Node, error) {
 		of = append(of, c.b.Call(r, grammar.Return))
 	}
 	return c.b.Choice(of...), nil
-}
-
-// exclusive makes sure that no two alternatives of a oneOf hold at once: whether a value satisfies exactly one cannot be
-// told while it is written.
-func (c *Compiler) exclusive(rest *conjunction, choice *value) error {
-	for i, a := range choice.items {
-		for _, b := range choice.items[i+1:] {
-			if c.spent.probes++; c.spent.probes > maxProbes || c.spent.probed > maxProbed {
-				return fail(choice.parent, "oneOf", "it has too many alternatives; use anyOf")
-			}
-			p := New(grammar.NewBuilder())
-			p.root, p.probing, p.spent, p.checked, p.automata = c.root, true, c.spent, c.checked, c.automata
-			r, err := p.rule(rest, a, b)
-			c.spent.probed += p.b.Size()
-			if err != nil || !p.b.Empty(p.b.Call(r, grammar.Return)) {
-				return fail(choice.parent, "oneOf", "alternatives %s and %s may hold at once; use anyOf, or a property that tells them apart", a.name, b.name)
-			}
-		}
-	}
-	return nil
 }
 
 // value reads a value of any of the types that are allowed.

@@ -233,6 +233,12 @@ func TestValues(t *testing.T) {
 			[]string{`{"k":3}`, `{}`, `null`},
 			nil,
 		},
+		"oneOf with a discriminator, as Pydantic writes it": {
+			`{"$defs":{"Cat":{"type":"object","properties":{"kind":{"const":"cat"},"lives":{"type":"integer"}},"required":["kind"]},"Dog":{"type":"object","properties":{"kind":{"enum":["dog","wolf"]},"tricks":{"type":"array"}},"required":["kind"]}},"oneOf":[{"$ref":"#/$defs/Cat"},{"$ref":"#/$defs/Dog"}],"discriminator":{"propertyName":"kind"}}`,
+			[]string{`{"kind":"cat","lives":9}`, `{"kind":"wolf"}`},
+			[]string{`{"kind":"cow"}`, `{"lives":1}`},
+			nil,
+		},
 		"a reference with neighbours": {
 			`{"$defs":{"a":{"type":"integer"}},"$ref":"#/$defs/a","minimum":3,"description":"x"}`, []string{`3`}, []string{`2`, `"x"`}, nil,
 		},
