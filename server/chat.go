@@ -41,7 +41,7 @@ func (s *Server) chatBody(w http.ResponseWriter, r *http.Request, body []byte, k
 		return err
 	}
 	s.metrics.Ignore(request.Ignored)
-	j, err := s.chatJob(noteOf(r).tenant, &request)
+	j, err := s.chatJob(r.Context(), noteOf(r).tenant, &request)
 	if err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func (s *Server) chatBody(w http.ResponseWriter, r *http.Request, body []byte, k
 }
 
 // chatJob renders the conversation and lays out what the engine is to do.
-func (s *Server) chatJob(tenant string, r *openai.ChatRequest) (*job, error) {
+func (s *Server) chatJob(ctx context.Context, tenant string, r *openai.ChatRequest) (*job, error) {
 	m := s.model.Load()
 	if err := s.checkSampling(&r.Sampling, m); err != nil {
 		return nil, err
@@ -70,6 +70,13 @@ func (s *Server) chatJob(tenant string, r *openai.ChatRequest) (*job, error) {
 	if len(ids) >= m.ContextLength {
 		return nil, tooLong("messages", len(ids), m.ContextLength)
 	}
+	plan, err := m.Structure.Chat(ctx, r, names.ToModel)
+	if ctx.Err() != nil {
+		return nil, errClientGone
+	}
+	if err != nil {
+		return nil, err
+	}
 	j := s.newJob(m, "chatcmpl-", "messages")
 	if r.ServiceTier {
 		j.origin.ServiceTier = "default"
@@ -83,6 +90,12 @@ func (s *Server) chatJob(tenant string, r *openai.ChatRequest) (*job, error) {
 		Words: m.Vocabulary, Stop: r.Stop, StopTokens: r.StopTokenIDs, Track: r.Logprobs, HideReasoning: !r.IncludeReasoning,
 		SingleCall: r.SingleToolCall || r.LegacyFunctions, FunctionName: names.ToClient, NewID: s.newID,
 	}, func() answer.Parser { return m.Encoder.NewParser(names.Offered(r)...) })
+	if plan != nil {
+		for _, c := range j.choices {
+			c.request.Constraint = plan.Constraint(min(e.MaxTokens, m.ContextLength-len(ids)))
+			c.request.StopTokens = append(slices.Clip(c.request.StopTokens), m.Encoder.StopTokens()...) // nothing follows the form
+		}
+	}
 	return j, nil
 }
 
@@ -323,7 +336,7 @@ func (s responder) respond(ctx context.Context, c responses.Call) (openai.Finish
 		return "", openai.Usage{}, err
 	}
 	s.metrics.Ignore(c.Request.Ignored)
-	j, err := s.chatJob(c.Tenant, c.Request)
+	j, err := s.chatJob(ctx, c.Tenant, c.Request)
 	if err != nil {
 		return "", openai.Usage{}, err
 	}

@@ -46,7 +46,7 @@ func (s *Server) generate(stream bool) handler {
 		if err != nil {
 			return err
 		}
-		j, err := s.generateJob(noteOf(r).tenant, &request, stream || request.Details)
+		j, err := s.generateJob(r.Context(), noteOf(r).tenant, &request, stream || request.Details)
 		if err != nil {
 			return err
 		}
@@ -61,7 +61,7 @@ func (s *Server) generate(stream bool) handler {
 }
 
 // generateJob has the inputs continued as they are, or, as the model knows conversations only, answered as a user's message.
-func (s *Server) generateJob(tenant string, r *tgi.Request, measured bool) (*job, error) {
+func (s *Server) generateJob(ctx context.Context, tenant string, r *tgi.Request, measured bool) (*job, error) {
 	m := s.model.Load()
 	if m.Vocabulary == nil {
 		return nil, openai.Invalid(openai.CodeUnsupported, "inputs", "`inputs` are not available with this model")
@@ -90,7 +90,7 @@ func (s *Server) generateJob(tenant string, r *tgi.Request, measured bool) (*job
 	if measured {
 		chat.TopLogprobs = r.TopTokens
 	}
-	j, err := s.chatJob(tenant, &chat)
+	j, err := s.chatJob(ctx, tenant, &chat)
 	return j, atInputs(err)
 }
 

@@ -26,6 +26,7 @@ import (
 	"github.com/gptoss/gptoss-operator/server/metric"
 	"github.com/gptoss/gptoss-operator/server/options"
 	"github.com/gptoss/gptoss-operator/server/responses"
+	"github.com/gptoss/gptoss-operator/server/structure"
 	"github.com/gptoss/gptoss-operator/server/ticket"
 	"github.com/gptoss/gptoss-operator/server/trace"
 )
@@ -59,7 +60,9 @@ type Model struct {
 	Generator Generator
 	Encoder   Encoder
 	// Vocabulary spells tokens for log probabilities and reads raw prompts, which are refused where it is nil.
-	Vocabulary       Vocabulary
+	Vocabulary Vocabulary
+	// Structure holds answers to a form; requests for one are refused where it is nil.
+	Structure        *structure.Compiler
 	ContextLength    int // tokens of prompt and answer together
 	ActiveParameters int64
 	TotalParameters  int64
