@@ -310,15 +310,7 @@ func (s responder) Complete(ctx context.Context, c responses.Call) (finish opena
 		ran.Store(true)
 	}
 	ended := outcomeError // stays so when a panic passes
-	defer func() {
-		if ended == outcomeSuccess {
-			s.metrics.Succeeded(s.now().Sub(start))
-		} else {
-			s.metrics.Requests.WithLabelValues(ended).Inc()
-		}
-		s.metrics.Prompt.Add(float64(usage.PromptTokens))
-		s.metrics.Completion.Add(float64(usage.CompletionTokens))
-	}()
+	defer func() { s.count(start, ended, usage) }()
 	finish, usage, err = s.respond(ctx, c)
 	if err == nil {
 		ended = outcome(http.StatusOK)

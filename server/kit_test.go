@@ -137,8 +137,9 @@ func measured(i int, id int32, alternatives *int) *engine.Logprobs {
 }
 
 func (s *script) play(ctx context.Context, stream *engine.Stream, alternatives *int) {
-	if s.ending == nil {
-		s.ending = func() {}
+	ending := s.ending
+	if ending == nil {
+		ending = func() {}
 	}
 	for i, id := range s.tokens {
 		if s.gate != nil {
@@ -148,7 +149,7 @@ func (s *script) play(ctx context.Context, stream *engine.Stream, alternatives *
 			}
 		}
 		if err := stream.Send(ctx, engine.Token{ID: id, Logprobs: measured(i, id, alternatives)}); err != nil || ctx.Err() != nil {
-			s.ending()
+			ending()
 			stream.Finish(engine.FinishCancelled, context.Cause(ctx))
 			if s.cancelled != nil {
 				close(s.cancelled)
@@ -160,7 +161,7 @@ func (s *script) play(ctx context.Context, stream *engine.Stream, alternatives *
 	if reason == "" {
 		reason = engine.FinishStop
 	}
-	s.ending()
+	ending()
 	stream.Finish(reason, s.err)
 }
 

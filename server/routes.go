@@ -31,12 +31,12 @@ const statusClientGone = 499
 // writeTimeout is how long a client may refuse to read before it is dropped.
 const writeTimeout = sse.WriteTimeout
 
-// routes lays the API out. Health and metrics are open: probes and Prometheus have no key.
-func (s *Server) routes() http.Handler {
-	mux := http.NewServeMux()
-	s.laid = map[string][]string{}
+// routes lays the API out and returns the methods of each path beside it. Health and metrics are open: probes and Prometheus
+// have no key.
+func (s *Server) routes() (mux *http.ServeMux, laid map[string][]string) {
+	mux, laid = http.NewServeMux(), map[string][]string{}
 	handle := func(path string, methods map[string]handler) {
-		s.laid[path] = slices.Collect(maps.Keys(methods))
+		laid[path] = slices.Collect(maps.Keys(methods))
 		mux.Handle(path, s.catch(byMethod(methods)))
 	}
 	for path, h := range s.probes() {
@@ -61,7 +61,7 @@ func (s *Server) routes() http.Handler {
 	handle("/openapi.json", map[string]handler{http.MethodGet: s.describeAPI})
 	handle("/v1/", map[string]handler{"": s.authenticated(notFound)})
 	handle("/", map[string]handler{"": notFound})
-	return mux
+	return mux, laid
 }
 
 // guard lets a request through that has a key and comes while the server serves. On the way down that is until the grace

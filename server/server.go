@@ -97,7 +97,6 @@ type Server struct {
 	metrics   *metric.Set
 	model     atomic.Pointer[Model]
 	responses *responses.API
-	laid      map[string][]string // the methods of each path, for the test of the API's description
 	// leaving is true from the moment when the process was asked to end.
 	leaving atomic.Bool
 	// after is the clock of the shutdown delay.
@@ -203,7 +202,8 @@ func (s *Server) SetModel(m *Model) {
 
 // Handler returns the whole HTTP API.
 func (s *Server) Handler() http.Handler {
-	return s.observe(s.origins.Wrap(s.recoverPanics(s.routes()), s.pair != nil))
+	mux, _ := s.routes()
+	return s.observe(s.origins.Wrap(s.recoverPanics(mux), s.pair != nil))
 }
 
 // fingerprint names the model and the program that runs it.
