@@ -103,6 +103,9 @@ func (s *Server) submit(ctx context.Context, tenant string, r *openai.ChatReques
 	c.aligner = c.newAligner(m.Vocabulary)
 	e := s.engineRequest(r, m, prompt)
 	e.ID, e.Tenant = c.id, tenant
+	if err := s.reserve(ctx, len(prompt), min(e.MaxTokens, m.ContextLength-len(prompt))); err != nil {
+		return nil, err
+	}
 	c.stream, err = m.Generator.Submit(ctx, e)
 	switch {
 	case err == nil:

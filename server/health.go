@@ -33,12 +33,13 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) error {
 		Timestamp:      now.UTC().Format(time.RFC3339),
 		MemoryUsageGB:  math.Round(float64(residentBytes())/1e6) / 1e3,
 		ActiveRequests: int(s.active.Load()),
+		Degraded:       s.degraded(),
 	})
 	return nil
 }
 
 // status is unavailable without a model, on the way down and when a step hangs, and degraded while at least half of the
-// queue is taken: requests are served, but late.
+// queue is taken, so that requests are served but late, or while a limit or a list of keys is not what was configured.
 func (s *Server) status(now time.Time) string {
 	if s.leaving.Load() || s.model.Load() == nil {
 		return "unavailable"
@@ -47,7 +48,7 @@ func (s *Server) status(now time.Time) string {
 	if !stats.StepStarted.IsZero() && now.Sub(stats.StepStarted) > stuckStep {
 		return "unavailable"
 	}
-	if 2*stats.Waiting > s.options.MaxQueue {
+	if 2*stats.Waiting > s.options.MaxQueue || len(s.degraded()) > 0 {
 		return "degraded"
 	}
 	return "healthy"

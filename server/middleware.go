@@ -7,10 +7,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
 
+	"github.com/gptoss/gptoss-operator/server/access"
 	"github.com/gptoss/gptoss-operator/server/openai"
 )
 
@@ -18,7 +20,9 @@ import (
 type note struct {
 	requestID    string
 	tenant       string // whose key it is; not for the log
-	status       int    // overrides what was sent, where nothing could be sent or too much was
+	identity     *access.Identity
+	client       netip.Addr // behind trusted proxies; invalid where it is not known
+	status       int        // overrides what was sent, where nothing could be sent or too much was
 	completionID string
 	usage        openai.Usage
 	finish       openai.FinishReason
@@ -64,7 +68,7 @@ func (s *Server) logAccess(r *http.Request, n *note, rec *recorder, took time.Du
 	attrs := []slog.Attr{
 		slog.String("request_id", n.requestID), slog.String("method", clip(r.Method, 32)), slog.String("path", clip(r.URL.Path, 256)),
 		slog.Int("status", status), slog.Int64("bytes", rec.bytes), slog.Float64("duration_ms", float64(took.Microseconds())/1000),
-		slog.String("remote", remoteHost(r)),
+		slog.String("remote", s.clientAddress(r)),
 	}
 	if n.completionID != "" {
 		attrs = append(attrs, slog.String("completion_id", n.completionID), slog.String("finish_reason", string(n.finish)),

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -26,14 +27,14 @@ const statusClientGone = 499
 // writeTimeout is how long a client may refuse to read before it is dropped.
 const writeTimeout = time.Minute
 
-// routes lays the API out. Health and metrics are open: probes and Prometheus have no key.
+// routes lays the API out. Health is open and metrics are by default: probes and Prometheus have no key.
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	handle := func(path string, methods map[string]handler) {
 		mux.Handle(path, s.catch(byMethod(methods)))
 	}
 	handle("/v1/health", map[string]handler{http.MethodGet: s.health})
-	handle("/v1/metrics", map[string]handler{http.MethodGet: s.metrics.serve})
+	handle("/v1/metrics", map[string]handler{http.MethodGet: s.protected(s.metrics.serve)})
 	handle("/v1/models", map[string]handler{http.MethodGet: s.guard(s.models)})
 	handle("/v1/chat/completions", map[string]handler{http.MethodPost: s.guard(s.chat)})
 	handle("/v1/", map[string]handler{"": s.authenticated(notFound)})
@@ -41,10 +42,11 @@ func (s *Server) routes() http.Handler {
 	return mux
 }
 
-// guard lets a request through that has a key and comes while the server serves. On the way down that is until the grace
-// period is over.
+// guard lets a request through that may come, fits into its limits and comes while the server serves. On the way down
+// that is until the grace period is over.
 func (s *Server) guard(next handler) handler {
-	return s.authenticated(func(w http.ResponseWriter, r *http.Request) error {
+	next = s.limited(next)
+	return s.permitted(func(w http.ResponseWriter, r *http.Request) error {
 		if errors.Is(context.Cause(r.Context()), errShutdown) {
 			return errShutdown
 		}
@@ -101,8 +103,9 @@ func (s *Server) catch(h handler) http.Handler {
 			return
 		}
 		e := s.explain(r, err)
-		if e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable {
-			w.Header().Set("Retry-After", strconv.Itoa(s.retryAfter()))
+		h := w.Header() // a limit that knows when to come again has said so, or that it makes no sense
+		if (e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable) && h.Get("Retry-After") == "" && h.Get("X-Should-Retry") == "" {
+			h.Set("Retry-After", strconv.Itoa(s.retryAfter()))
 		}
 		writeJSON(w, e.Status, openai.ErrorBody{Error: e})
 	})
@@ -129,10 +132,11 @@ func unavailable(code, message string) *openai.Error {
 	return openai.NewError(http.StatusServiceUnavailable, openai.TypeUnavailable, code, "", message)
 }
 
-// retryAfter is an honest guess, in seconds, of when a place in the queue is free: when a request has finished, which
-// takes as long as the recent ones took.
+// retryAfter is an honest guess, in seconds, of when a place in the queue is free: when the next of those that run has
+// finished. Each takes as long as the recent ones took, so that of n one finishes in every n-th part of that time.
 func (s *Server) retryAfter() int {
-	return min(max(int(s.metrics.recent.mean().Seconds()+0.5), 1), 60)
+	next := s.metrics.recent.mean().Seconds() / float64(max(s.stats().Running, 1))
+	return min(max(int(math.Ceil(next)), 1), 60)
 }
 
 // writeJSON sends an answer as a whole.

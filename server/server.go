@@ -17,6 +17,8 @@ import (
 
 	"github.com/gptoss/gptoss-operator/engine"
 	"github.com/gptoss/gptoss-operator/engine/harmony"
+	"github.com/gptoss/gptoss-operator/server/access"
+	"github.com/gptoss/gptoss-operator/server/limit"
 	"github.com/gptoss/gptoss-operator/server/options"
 )
 
@@ -72,7 +74,8 @@ type Server struct {
 	aliases []string
 	now     func() time.Time
 	newID   func(prefix string) string
-	keys    *keyring
+	gate    *access.Gate
+	limiter *limit.Limiter
 	metrics *metrics
 	model   atomic.Pointer[Model]
 	// leaving is true from the moment when the process was asked to end.
@@ -83,7 +86,7 @@ type Server struct {
 	active atomic.Int64
 }
 
-// New makes a server without a model. It fails when the key file cannot be read.
+// New makes a server without a model. It fails when a file of keys or certificates cannot be read.
 func New(c Config) (*Server, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -94,17 +97,25 @@ func New(c Config) (*Server, error) {
 	if c.NewID == nil {
 		c.NewID = randomID
 	}
-	keys, err := newKeyring(c.Options.APIKeys, c.Options.APIKeyFile, c.Now, c.Logger)
+	gate, err := newGate(c)
+	if err != nil {
+		return nil, err
+	}
+	limiter, err := newLimiter(c)
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{
-		options: c.Options, version: c.Version, log: c.Logger, aliases: c.Aliases, now: c.Now, newID: c.NewID, keys: keys,
+		options: c.Options, version: c.Version, log: c.Logger, aliases: c.Aliases, now: c.Now, newID: c.NewID, gate: gate, limiter: limiter,
 		after: time.After,
 	}
 	s.metrics = newMetrics(s)
+	s.metrics.registry.MustRegister(append(gate.Collectors(), limiter.Collectors()...)...)
 	return s, nil
 }
+
+// Close ends what works in the background; Serve does so in the end.
+func (s *Server) Close() error { return s.limiter.Close() }
 
 // SetModel makes the server ready.
 func (s *Server) SetModel(m *Model) { s.model.Store(m) }
@@ -117,3 +128,9 @@ func randomID(prefix string) string { return prefix + rand.Text() }
 
 // errShutdown is the cause with which requests that outlive the grace period are cancelled.
 var errShutdown = errors.New("the server is shutting down")
+
+func (s *Server) closeLogged() {
+	if err := s.Close(); err != nil {
+		s.log.Warn("closing", "error", err.Error())
+	}
+}

@@ -174,4 +174,6 @@ type Health struct {
 	Timestamp      string  `json:"timestamp"` // RFC 3339 in UTC
 	MemoryUsageGB  float64 `json:"memory_usage_gb"`
 	ActiveRequests int     `json:"active_requests"`
+	// Degraded says in one sentence each what does not work as configured.
+	Degraded []string `json:"degraded,omitempty"`
 }

@@ -53,6 +53,7 @@ func TestParse(t *testing.T) {
 				SwapSpace: 4 << 30, Threads: 3, Kernel: "generic", Load: "copy", MaxQueue: 1, MaxBodyBytes: 1024,
 				ShutdownDelay: 2 * time.Second, ShutdownGrace: time.Minute, TerminationLog: "/t",
 				LogLevel: "debug", LogFormat: "text",
+				JWTIdentityClaim: "sub", JWTClaimPrefix: "gptoss_", ForwardedHeader: "x-forwarded-for", RedisTimeout: 250 * time.Millisecond,
 			},
 		},
 	}
@@ -186,6 +187,7 @@ func generate(r *rand.Rand) Options {
 	maybe(func() { o.TerminationLog = word() })
 	maybe(func() { o.LogLevel = pick("debug", "info", "warn", "error") })
 	maybe(func() { o.LogFormat = pick("json", "text") })
+	generateAccess(&o, r, maybe, word, pick)
 	return o
 }
 

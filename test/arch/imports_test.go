@@ -43,7 +43,9 @@ var allowed = map[string][]string{
 	"engine/weights/placement":   {"engine/kernel", "engine/weights/mapping"},
 	"engine/weights/safetensors": {},
 	"engine/weights/weightstest": {"engine/model", "engine/weights/gguf"}, // writes checkpoints for tests
-	"server":                     {"engine", "engine/harmony", "engine/model", "engine/sample", "engine/tokenizer", "server/openai", "server/options"},
+	"server":                     {"engine", "engine/harmony", "engine/model", "engine/sample", "engine/tokenizer", "server/access", "server/limit", "server/openai", "server/options"},
+	"server/access":              {"server/limit", "server/openai", "server/options"},
+	"server/limit":               {},
 	"server/bench": {
 		"engine", "engine/cpu", "engine/kernel", "engine/model", "engine/weights", "engine/weights/mapping", "engine/weights/packed",
 		"engine/weights/placement", "server/terminal",
