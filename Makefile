@@ -63,6 +63,10 @@ test: bin/cluster ## All tests with the race detector, the operator's against a 
 test-arm64: ## The kernels' tests on emulated arm64 processors (fetches QEMU once, without root).
 	hack/test-arm64
 
+.PHONY: test-redis
+test-redis: ## Limits that servers share through a real Redis, which dies meanwhile (fetches it once, without root).
+	hack/test-redis
+
 .PHONY: lint
 lint: ## Run the linters.
 	$(TOOL) golangci-lint run ./...

@@ -61,6 +61,7 @@ var allowed = map[string][]string{
 	"server/terminal": {},
 	"test/arch":       {},
 	"test/e2e":        {},
+	"test/limits":     {},
 	"test/manifests":  {},
 }
 
