@@ -28,7 +28,9 @@ const (
 var scopes = map[string]access.Scope{
 	"/v1/chat/completions":        access.Chat,
 	"/chat/completions":           access.Chat,
+	"/v1/stream-tickets":          access.Chat,
 	"/v1/completions":             access.Completions,
+	"/completions":                access.Completions,
 	"/generate":                   access.Completions,
 	"/generate_stream":            access.Completions,
 	"/v1/responses":               access.Responses,
@@ -225,6 +227,20 @@ func (s *Server) reserve(ctx context.Context, prompt, answer int) error {
 		return limitExceeded(g.writer, err)
 	}
 	return nil
+}
+
+// reserveJob reserves what a job may take at most: each prompt once, and every answer to it.
+func (s *Server) reserveJob(ctx context.Context, j *job) error {
+	prompt, answers := 0, 0
+	for _, c := range j.choices {
+		if c.after == nil {
+			prompt += len(c.request.Prompt)
+		}
+		if !j.idle {
+			answers += min(c.request.MaxTokens, j.model.ContextLength-len(c.request.Prompt))
+		}
+	}
+	return s.reserve(ctx, prompt, answers)
 }
 
 // limitExceeded is the 429 for a refusal. Where the limiter does not know when to come again, catch guesses.
