@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -103,9 +104,7 @@ func claims(c *clock, more map[string]any) map[string]any {
 		"iss": "https://issuer", "aud": []string{"other", "gptoss"}, "sub": "alice",
 		"exp": c.now().Add(time.Hour).Unix(), "nbf": c.now().Unix(), "iat": c.now().Unix(),
 	}
-	for name, value := range more {
-		out[name] = value
-	}
+	maps.Copy(out, more)
 	return out
 }
 

@@ -101,7 +101,12 @@ func TestManyKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, _, _, _, _ := ring(t, string(text))
+	path := filepath.Join(t.TempDir(), "keys")
+	write(t, path, string(text))
+	k, err := newKeyring(nil, path, newClock().now, slog.New(slog.DiscardHandler), func(string) {})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for i := range 5000 {
 		e := k.find(fmt.Sprint("key-", i))
 		if e == nil || e.identity.Name != fmt.Sprint("team-", i) {

@@ -3,6 +3,7 @@ package limit
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -224,7 +225,7 @@ func (l *Limiter) beat(ctx context.Context) {
 	counted := l.counted()
 	n, err := l.shared.beat(ctx, counted)
 	if err != nil {
-		if ctx.Err() == nil || context.Cause(ctx) == context.DeadlineExceeded {
+		if ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			l.lose(err)
 		}
 		return

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -118,13 +119,28 @@ func TestConcurrency(t *testing.T) {
 	if more, _ := admit(t, l, "a", Rates{}, 2); len(more) != 1 {
 		t.Errorf("after one has left, %d come in", len(more))
 	}
-	// A request beyond the limit waits a moment for one that is about to leave.
-	l.grace = time.Minute
-	go permits[1].Close()
+	l.grace = time.Hour
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := l.Admit(ctx, "a", Rates{}, true); err != nil && !strings.Contains(err.Error(), "the limit is 2") {
+	if _, err := l.Admit(ctx, "a", Rates{}, true); err == nil || !strings.Contains(err.Error(), "the limit is 2") {
 		t.Errorf("a client that has left gets %v", err)
+	}
+}
+
+// TestGrace lets a request in that comes a moment before another has ended, and refuses one that comes earlier.
+func TestGrace(t *testing.T) {
+	for before, admitted := range map[time.Duration]bool{grace / 2: true, 2 * grace: false} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLimiter(Config{Defaults: Rates{Concurrent: 1}})
+			first, err := l.Admit(t.Context(), "a", Rates{}, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.AfterFunc(before, first.Close)
+			if _, err := l.Admit(t.Context(), "a", Rates{}, true); (err == nil) != admitted {
+				t.Errorf("%s before: %v", before, err)
+			}
+		})
 	}
 }
 

@@ -91,7 +91,9 @@ func TestShares(t *testing.T) {
 	away.Store(true)
 	before := [3]int64{}
 	for i, l := range limiters {
-		admit(t, l, "a", Rates{}, 1)
+		if p, err := l.Admit(t.Context(), "a", Rates{}, true); err == nil {
+			p.Close()
+		}
 		before[i] = stores[i].asked.Load()
 		if len(l.Degraded()) != 1 || testutil.ToFloat64(l.metrics.degraded) != 1 {
 			t.Errorf("replica %d does not say that it goes on alone", i)

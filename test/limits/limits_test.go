@@ -6,12 +6,12 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -149,10 +149,11 @@ func TestReplicasShareOneLimit(t *testing.T) {
 	check := func(when string, full float64) {
 		t.Helper()
 		admitted, took := hammer(t, urls)
-		want := full + rate*took.Seconds()
-		t.Logf("%s: %d requests in %s, the limit is %.0f", when, admitted, took.Round(time.Millisecond), want)
-		if math.Abs(float64(admitted)-want) > 0.05*want {
-			t.Errorf("%s: %d requests were let in, want %.0f within 5 %%", when, admitted, want)
+		// The last requests may take a while on a busy machine, when most clients have stopped.
+		low, high := full+rate*span.Seconds(), full+rate*took.Seconds()
+		t.Logf("%s: %d requests in %s, the limit is %.0f", when, admitted, took.Round(time.Millisecond), high)
+		if n := float64(admitted); n < 0.95*low || n > 1.05*high {
+			t.Errorf("%s: %d requests were let in, want %.0f to %.0f within 5 %%", when, admitted, low, high)
 		}
 	}
 	eventually(t, "all replicas know of each other", counted)
@@ -223,4 +224,28 @@ func TestTogether(t *testing.T) {
 	if names := s.names(t); strings.Contains(names, "someone") || !strings.Contains(names, "test:") {
 		t.Errorf("redis has %s", names)
 	}
+}
+
+// TestStalledRedis is a Redis that takes connections and says nothing: requests are answered all the same.
+func TestStalledRedis(t *testing.T) {
+	s := newStore(t)
+	url := newReplica(t, s.address)
+	if h := health(t, url); h.Status != "healthy" {
+		t.Fatalf("health is %+v", h)
+	}
+	if err := s.process.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		if status, body := get(t, url+"/v1/models"); status != http.StatusOK {
+			t.Errorf("status %d: %s", status, body)
+		}
+	}
+	if h := health(t, url); h.Status != "degraded" {
+		t.Errorf("health is %+v", h)
+	}
+	if err := s.process.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "redis is seen again", func() bool { return health(t, url).Status == "healthy" })
 }
