@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/gptoss/gptoss-operator/server/access"
+	"github.com/gptoss/gptoss-operator/server/audit"
 	"github.com/gptoss/gptoss-operator/server/limit"
 	"github.com/gptoss/gptoss-operator/server/openai"
 	"github.com/gptoss/gptoss-operator/server/options"
@@ -24,48 +26,47 @@ const (
 	codePromptTooBig = "request_too_large"
 )
 
-// scopes are what the paths of the API need. A path that is missing here needs a key without a list of scopes.
-var scopes = map[string]access.Scope{
-	"/v1/chat/completions":        access.Chat,
-	"/chat/completions":           access.Chat,
-	"/v1/stream-tickets":          access.Chat,
-	"/v1/completions":             access.Completions,
-	"/completions":                access.Completions,
-	"/generate":                   access.Completions,
-	"/generate_stream":            access.Completions,
-	"/v1/responses":               access.Responses,
-	"/v1/responses/":              access.Responses,
-	"/tokenize":                   access.Tokens,
-	"/v1/tokenize":                access.Tokens,
-	"/detokenize":                 access.Tokens,
-	"/v1/detokenize":              access.Tokens,
-	"/render":                     access.Tokens,
-	"/v1/chat/completions/render": access.Tokens,
-	"/v1/completions/render":      access.Tokens,
-	"/v1/models":                  access.Models,
-	"/v1/models/":                 access.Models,
-	"/info":                       access.Models,
-	"/v1/metrics":                 access.Metrics,
-	"/metrics":                    access.Metrics,
-}
+// What paths need that belong to no scope.
+const (
+	open  access.Scope = "open"  // no key
+	keyed access.Scope = "keyed" // any key
+)
 
-// scopeOf finds the scope of a request by the pattern that it was routed by.
-func scopeOf(r *http.Request) access.Scope {
-	pattern := r.Pattern
-	if i := strings.IndexByte(pattern, '/'); i > 0 { // a method before it
-		pattern = pattern[i:]
-	}
-	if i := strings.IndexByte(pattern, '{'); i >= 0 {
-		pattern = pattern[:i]
-	}
-	return scopes[pattern]
+// scopes are what the routes of the API need. One that is missing here needs a key without a list of scopes.
+var scopes = map[string]access.Scope{
+	"/v1/chat/completions":           access.Chat,
+	"/v1/stream-tickets":             access.Chat,
+	"/v1/completions":                access.Completions,
+	"/completions":                   access.Completions,
+	"/generate":                      access.Completions,
+	"/generate_stream":               access.Completions,
+	"/v1/responses":                  access.Responses,
+	"/v1/responses/input_tokens":     access.Responses,
+	"/v1/responses/{id}":             access.Responses,
+	"/v1/responses/{id}/cancel":      access.Responses,
+	"/v1/responses/{id}/input_items": access.Responses,
+	"/tokenize":                      access.Tokens,
+	"/detokenize":                    access.Tokens,
+	"/v1/chat/completions/render":    access.Tokens,
+	"/v1/models":                     access.Models,
+	"/v1/models/{id...}":             access.Models,
+	"/info":                          access.Models,
+	"/v1/metrics":                    access.Metrics, // where they are protected
+	"/metrics":                       access.Metrics,
+	"/v1/health":                     open,
+	"/health":                        open,
+	"/readyz":                        open,
+	"/livez":                         open,
+	"/openapi.json":                  open, // it says nothing that is not in the repository
+	"/v1/":                           keyed,
+	"/":                              open,
 }
 
 // newGate lets requests in as the options say.
-func newGate(c Config) (*access.Gate, error) {
-	o := c.Options
+func (s *Server) newGate() (*access.Gate, error) {
+	o := s.options
 	return access.New(access.Config{
-		Keys: o.APIKeys, KeyFile: o.APIKeyFile, Now: c.Now, Log: c.Logger,
+		Keys: o.APIKeys, KeyFile: o.APIKeyFile, KeysRead: s.keysRead, Now: s.now, Log: s.log,
 		JWT: access.JWT{
 			Issuer: o.JWTIssuer, Audience: o.JWTAudience, JWKSURL: o.JWTJWKSURL, CAFile: o.JWTCAFile, SecretFile: o.JWTSecretFile,
 			Algorithms: o.JWTAlgorithms, IdentityClaim: o.JWTIdentityClaim, ClaimPrefix: o.JWTClaimPrefix,
@@ -74,14 +75,23 @@ func newGate(c Config) (*access.Gate, error) {
 	})
 }
 
+// keysRead records that the keys are others, or can no longer be read. At the start there is no record of that.
+func (s *Server) keysRead(keys int, err error) {
+	r := audit.Record{Time: s.now().UTC(), Kind: audit.KindKeysReloaded, Detail: strconv.Itoa(keys) + " keys"}
+	if err != nil {
+		r.Kind, r.Detail = audit.KindKeysUnreadable, err.Error()
+	}
+	s.audit.Record(r)
+}
+
 // newLimiter counts as the options say.
-func newLimiter(c Config) (*limit.Limiter, error) {
-	o := c.Options
+func (s *Server) newLimiter() (*limit.Limiter, error) {
+	o := s.options
 	l := limit.Config{
 		Defaults: limit.Rates{
 			RequestsPerSecond: o.RateLimitRPS, Burst: o.RateLimitBurst, TokensPerMinute: o.RateLimitTPM, Concurrent: o.MaxConcurrentPerKey,
 		},
-		Replicas: o.RateLimitReplicas, Now: c.Now, Log: c.Logger,
+		Replicas: o.RateLimitReplicas, Now: s.now, Log: s.log,
 	}
 	if o.RedisAddress == "" {
 		return limit.New(l), nil
@@ -148,7 +158,7 @@ func (s *Server) authenticated(next handler) handler {
 			challenge(w, r, err)
 			return err
 		}
-		n.identity, n.tenant = identity, identity.Tenant
+		n.identity = identity
 		return next(w, r)
 	}
 }
@@ -165,7 +175,7 @@ func challenge(w http.ResponseWriter, r *http.Request, err error) {
 func (s *Server) permitted(next handler) handler {
 	return s.authenticated(func(w http.ResponseWriter, r *http.Request) error {
 		names := append([]string{s.options.ModelName()}, s.aliases...)
-		if err := s.gate.Permit(noteOf(r).identity, scopeOf(r), names...); err != nil {
+		if err := s.gate.Permit(noteOf(r).identity, scopes[r.Pattern], names...); err != nil {
 			challenge(w, r, err)
 			return err
 		}
@@ -181,28 +191,21 @@ func (s *Server) protected(next handler) handler {
 	return next
 }
 
-// limited counts a request against the limits of its identity, and in the end the tokens that it has used.
-func (s *Server) limited(next handler) handler {
+// limited counts a request against the limits of its identity.
+func (s *Server) limited(makesTokens bool, next handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		n := noteOf(r)
-		who := n.tenant
+		who := n.identity.Tenant
 		if who == "" {
 			who = "address " + n.client.String()
 		}
-		p, err := s.limiter.Admit(r.Context(), who, n.identity.Limits, scopeOf(r).MakesTokens())
+		p, err := s.limiter.Admit(r.Context(), who, n.identity.Limits, makesTokens)
 		p.WriteHeaders(w.Header())
 		if err != nil {
 			return limitExceeded(w, err)
 		}
 		defer p.Close()
-		err = next(w, r.WithContext(context.WithValue(r.Context(), grantKey{}, &grant{p, w})))
-		switch used := int64(n.usage.TotalTokens); {
-		case used > 0:
-			p.Settle(used)
-		case err != nil:
-			p.Settle(0)
-		}
-		return err
+		return next(w, r.WithContext(context.WithValue(r.Context(), grantKey{}, &grant{p, w})))
 	}
 }
 
@@ -214,23 +217,14 @@ type grant struct {
 
 type grantKey struct{}
 
-// reserve takes the tokens of a prompt and of the longest answers to it from the identity's limit, or returns the 429. It
-// comes before the first byte of the answer. ctx is the request's or made from it.
-func (s *Server) reserve(ctx context.Context, prompt, answer int) error {
+// reserve takes what a job may use at most from its identity's limit of tokens, each prompt once and every answer to it, or
+// returns the 429. It comes before the first byte of the answer. The job must be settled with the returned function when
+// it has ended, however that was: until then it is one of those under way, even if its request has been answered.
+func (s *Server) reserve(ctx context.Context, j *job) (settle func(), err error) {
 	g, ok := ctx.Value(grantKey{}).(*grant)
 	if !ok {
-		return nil
+		return func() {}, nil
 	}
-	err := g.permit.Reserve(ctx, int64(prompt), int64(answer))
-	g.permit.WriteHeaders(g.writer.Header())
-	if err != nil {
-		return limitExceeded(g.writer, err)
-	}
-	return nil
-}
-
-// reserveJob reserves what a job may take at most: each prompt once, and every answer to it.
-func (s *Server) reserveJob(ctx context.Context, j *job) error {
 	prompt, answers := 0, 0
 	for _, c := range j.choices {
 		if c.after == nil {
@@ -240,7 +234,28 @@ func (s *Server) reserveJob(ctx context.Context, j *job) error {
 			answers += min(c.request.MaxTokens, j.model.ContextLength-len(c.request.Prompt))
 		}
 	}
-	return s.reserve(ctx, prompt, answers)
+	err = g.permit.Reserve(ctx, int64(prompt), int64(answers))
+	g.permit.WriteHeaders(g.writer.Header())
+	if err != nil {
+		return nil, limitExceeded(g.writer, err)
+	}
+	release := g.permit.Hold()
+	return func() {
+		g.permit.Settle(j.used())
+		release()
+	}, nil
+}
+
+// used is what a job counts for against a limit: the prompts that the engine has begun with and all tokens that it made.
+func (j *job) used() (tokens int64) {
+	for _, c := range j.choices {
+		made := c.reader.Tokens()
+		tokens += int64(made)
+		if c.after == nil && (made > 0 || c.stream != nil && !c.stream.Timing().Began.IsZero()) {
+			tokens += int64(len(c.request.Prompt))
+		}
+	}
+	return tokens
 }
 
 // limitExceeded is the 429 for a refusal. Where the limiter does not know when to come again, catch guesses.
@@ -256,9 +271,6 @@ func limitExceeded(w http.ResponseWriter, err error) error {
 	}
 	return openai.NewError(http.StatusTooManyRequests, openai.TypeRateLimit, code, "", refusal.Error())
 }
-
-// degraded says in one sentence each what does not work as configured, though requests are served.
-func (s *Server) degraded() []string { return append(s.gate.Degraded(), s.limiter.Degraded()...) }
 
 // clientAddress is where a request comes from, behind the trusted proxies.
 func (s *Server) clientAddress(r *http.Request) string {

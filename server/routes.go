@@ -5,14 +5,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gptoss/gptoss-operator/server/openai"
+	"github.com/gptoss/gptoss-operator/server/openapi"
+	"github.com/gptoss/gptoss-operator/server/responses"
 	"github.com/gptoss/gptoss-operator/server/sse"
 )
 
@@ -28,38 +32,47 @@ const statusClientGone = 499
 // writeTimeout is how long a client may refuse to read before it is dropped.
 const writeTimeout = sse.WriteTimeout
 
-// routes lays the API out. Health is open and metrics are by default: probes and Prometheus have no key.
-func (s *Server) routes() http.Handler {
-	mux := http.NewServeMux()
+// routes lays the API out and returns the methods of each path beside it. What a path needs of who calls it is in scopes.
+func (s *Server) routes() (mux *http.ServeMux, laid map[string][]string) {
+	mux, laid = http.NewServeMux(), map[string][]string{}
 	handle := func(path string, methods map[string]handler) {
+		laid[path] = slices.Collect(maps.Keys(methods))
 		mux.Handle(path, s.catch(byMethod(methods)))
 	}
-	handle("/v1/health", map[string]handler{http.MethodGet: s.health})
-	handle("/v1/metrics", map[string]handler{http.MethodGet: s.protected(s.metrics.serve)})
+	for path, h := range s.probes() {
+		handle(path, map[string]handler{http.MethodGet: h})
+	}
 	handle("/v1/models", map[string]handler{http.MethodGet: s.guard(s.models)})
 	handle("/v1/models/{id...}", map[string]handler{http.MethodGet: s.guard(s.oneModel)})
 	handle("/v1/chat/completions", map[string]handler{
-		http.MethodPost: s.guard(s.booked(s.chat)), http.MethodGet: s.forEventSource(s.guard(s.booked(s.chatEvents))),
+		http.MethodPost: s.guardTokens(s.booked(s.chat)), http.MethodGet: s.forEventSource(s.guardTokens(s.booked(s.chatEvents))),
 	})
 	handle("/v1/chat/completions/render", map[string]handler{http.MethodPost: s.guard(s.renderChat)})
 	handle("/v1/stream-tickets", map[string]handler{http.MethodPost: s.guard(s.issueTicket)})
 	for _, path := range []string{"/v1/completions", "/completions"} { // the second as TGI has it
-		handle(path, map[string]handler{http.MethodPost: s.guard(s.booked(s.text))})
+		handle(path, map[string]handler{http.MethodPost: s.guardTokens(s.booked(s.text))})
 	}
-	handle("/generate", map[string]handler{http.MethodPost: s.asTGI(s.guard(s.booked(s.generate(false))))})
-	handle("/generate_stream", map[string]handler{http.MethodPost: s.asTGI(s.guard(s.booked(s.generate(true))))})
+	handle("/generate", map[string]handler{http.MethodPost: s.asTGI(s.guardTokens(s.booked(s.generate(false))))})
+	handle("/generate_stream", map[string]handler{http.MethodPost: s.asTGI(s.guardTokens(s.booked(s.generate(true))))})
 	handle("/info", map[string]handler{http.MethodGet: s.asTGI(s.guard(s.info))})
 	handle("/tokenize", map[string]handler{http.MethodPost: s.guard(s.tokenize)})
 	handle("/detokenize", map[string]handler{http.MethodPost: s.guard(s.detokenize)})
+	s.routeResponses(handle)
+	handle("/openapi.json", map[string]handler{http.MethodGet: s.describeAPI})
 	handle("/v1/", map[string]handler{"": s.authenticated(notFound)})
 	handle("/", map[string]handler{"": notFound})
-	return mux
+	return mux, laid
 }
 
 // guard lets a request through that may come, fits into its limits and comes while the server serves. On the way down
 // that is until the grace period is over.
-func (s *Server) guard(next handler) handler {
-	next = s.limited(next)
+func (s *Server) guard(next handler) handler { return s.guarded(false, next) }
+
+// guardTokens is guard for requests that make tokens.
+func (s *Server) guardTokens(next handler) handler { return s.guarded(true, next) }
+
+func (s *Server) guarded(makesTokens bool, next handler) handler {
+	next = s.limited(makesTokens, next)
 	return s.permitted(func(w http.ResponseWriter, r *http.Request) error {
 		if errors.Is(context.Cause(r.Context()), errShutdown) {
 			return errShutdown
@@ -117,10 +130,7 @@ func (s *Server) catch(h handler) http.Handler {
 			return
 		}
 		e := s.explain(noteOf(r).requestID, err)
-		h := w.Header() // a limit that knows when to come again has said so, or that it makes no sense
-		if (e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable) && h.Get("Retry-After") == "" && h.Get("X-Should-Retry") == "" {
-			h.Set("Retry-After", strconv.Itoa(s.retryAfter()))
-		}
+		s.askAgain(w.Header(), e.Status)
 		writeJSON(w, e.Status, openai.ErrorBody{Error: e})
 	})
 }
@@ -146,10 +156,18 @@ func unavailable(code, message string) *openai.Error {
 	return openai.NewError(http.StatusServiceUnavailable, openai.TypeUnavailable, code, "", message)
 }
 
+// askAgain tells a client that there was no room for when to come again. A limit that knows has said so, or that it makes
+// no sense.
+func (s *Server) askAgain(h http.Header, status int) {
+	if (status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable) && h.Get("Retry-After") == "" && h.Get("X-Should-Retry") == "" {
+		h.Set("Retry-After", strconv.Itoa(s.retryAfter()))
+	}
+}
+
 // retryAfter is an honest guess, in seconds, of when a place in the queue is free: when the next of those that run has
 // finished. Each takes as long as the recent ones took, so that of n one finishes in every n-th part of that time.
 func (s *Server) retryAfter() int {
-	next := s.metrics.recent.mean().Seconds() / float64(max(s.stats().Running, 1))
+	next := s.metrics.Recent.Mean().Seconds() / float64(max(s.stats().Running, 1))
 	return min(max(int(math.Ceil(next)), 1), 60)
 }
 
@@ -174,4 +192,73 @@ func clip(s string, n int) string {
 		return s
 	}
 	return strings.ToValidUTF8(s[:n], "") + "…"
+}
+
+// newResponses makes the Responses API, which runs its requests as chat requests.
+func (s *Server) newResponses() *responses.API {
+	o := s.options
+	return responses.New(responses.Config{
+		Model:      responder{s},
+		Bounds:     responses.Bounds{Count: o.ResponseStoreCount, Bytes: o.ResponseStoreBytes, Age: o.ResponseStoreAge},
+		Background: o.MaxBackgroundResponses,
+		Now:        s.now, NewID: s.newID, Body: s.readBody,
+		Tenant: func(r *http.Request) string { return noteOf(r).tenant() },
+		Ended:  noteResponse,
+		Panicked: func(ctx context.Context, value any, stack []byte) {
+			s.metrics.Panics.Inc()
+			s.log.Error("panic in a response", "request_id", requestID(ctx), "panic", fmt.Sprint(value), "stack", string(stack))
+		},
+	})
+}
+
+// routeResponses lays the Responses API out.
+func (s *Server) routeResponses(handle func(path string, methods map[string]handler)) {
+	a := s.responses
+	handle("/v1/responses", map[string]handler{http.MethodPost: s.guardTokens(s.refusalsBooked(a.Create))})
+	handle("/v1/responses/input_tokens", map[string]handler{http.MethodPost: s.guard(a.CountInput)})
+	handle("/v1/responses/{id}", map[string]handler{http.MethodGet: s.guard(a.Retrieve), http.MethodDelete: s.guard(a.Delete)})
+	handle("/v1/responses/{id}/cancel", map[string]handler{http.MethodPost: s.guard(a.Cancel)})
+	handle("/v1/responses/{id}/input_items", map[string]handler{http.MethodGet: s.guard(a.InputItems)})
+}
+
+// describeAPI answers GET /openapi.json.
+func (s *Server) describeAPI(w http.ResponseWriter, _ *http.Request) error {
+	writeJSON(w, http.StatusOK, json.RawMessage(openapi.Document(s.version)))
+	return nil
+}
+
+// noteResponse tells the access log what became of a request.
+func noteResponse(r *http.Request, o responses.Outcome) {
+	n := noteOf(r)
+	n.completionID, n.usage, n.finish = o.ID, o.Usage, o.Finish
+	switch {
+	case errors.Is(o.Err, responses.ErrGone):
+		n.status = statusClientGone
+	case o.Err != nil:
+		n.status = statusOf(o.Err)
+	}
+}
+
+// requestID is the id of the request that a context comes from.
+func requestID(ctx context.Context) string {
+	if n, ok := ctx.Value(noteKey{}).(*note); ok {
+		return n.requestID
+	}
+	return ""
+}
+
+// runKey leads to whether a request got so far that it is booked where it runs.
+type runKey struct{}
+
+// refusalsBooked counts requests that are refused before they run. Those that run may do so for longer than they are
+// waited for, so that Complete counts them.
+func (s *Server) refusalsBooked(next handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		ran := &atomic.Bool{}
+		err := next(w, r.WithContext(context.WithValue(r.Context(), runKey{}, ran)))
+		if err != nil && !ran.Load() {
+			s.metrics.Requests.WithLabelValues(outcome(statusOf(err))).Inc()
+		}
+		return err
+	}
 }

@@ -12,17 +12,28 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
+	"slices"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/gptoss/gptoss-operator/engine"
 	"github.com/gptoss/gptoss-operator/engine/harmony"
 	"github.com/gptoss/gptoss-operator/server/access"
+	"github.com/gptoss/gptoss-operator/server/audit"
+	"github.com/gptoss/gptoss-operator/server/certificate"
+	"github.com/gptoss/gptoss-operator/server/cors"
 	"github.com/gptoss/gptoss-operator/server/limit"
+	"github.com/gptoss/gptoss-operator/server/metric"
 	"github.com/gptoss/gptoss-operator/server/options"
+	"github.com/gptoss/gptoss-operator/server/responses"
+	"github.com/gptoss/gptoss-operator/server/structure"
 	"github.com/gptoss/gptoss-operator/server/ticket"
+	"github.com/gptoss/gptoss-operator/server/trace"
 )
 
 // Generator runs prompts; *engine.Engine is one.
@@ -54,7 +65,9 @@ type Model struct {
 	Generator Generator
 	Encoder   Encoder
 	// Vocabulary spells tokens for log probabilities and reads raw prompts, which are refused where it is nil.
-	Vocabulary       Vocabulary
+	Vocabulary Vocabulary
+	// Structure holds answers to a form; requests for one are refused where it is nil.
+	Structure        *structure.Compiler
 	ContextLength    int // tokens of prompt and answer together
 	ActiveParameters int64
 	TotalParameters  int64
@@ -70,27 +83,36 @@ type Config struct {
 	Aliases []string
 	// Now is the clock.
 	Now func() time.Time
+	// Stdout is where --audit-log=stdout leads.
+	Stdout io.Writer
 	// NewID makes an id that begins with prefix and never comes twice.
 	NewID func(prefix string) string
 }
 
 // Server is the HTTP side of gptoss-server.
 type Server struct {
-	options options.Options
-	version string
-	log     *slog.Logger
-	aliases []string
-	now     func() time.Time
-	newID   func(prefix string) string
-	gate    *access.Gate
-	limiter *limit.Limiter
-	tickets *ticket.Box
-	metrics *metrics
-	model   atomic.Pointer[Model]
+	options   options.Options
+	version   string
+	log       *slog.Logger
+	aliases   []string
+	now       func() time.Time
+	newID     func(prefix string) string
+	gate      *access.Gate
+	limiter   *limit.Limiter
+	tickets   *ticket.Box
+	metrics   *metric.Set
+	model     atomic.Pointer[Model]
+	responses *responses.API
 	// leaving is true from the moment when the process was asked to end.
 	leaving atomic.Bool
 	// after is the clock of the shutdown delay.
-	after func(time.Duration) <-chan time.Time
+	after    func(time.Duration) <-chan time.Time
+	tracer   *trace.Tracer     // nil without an endpoint
+	audit    *audit.Log        // nil without a destination
+	origins  cors.Policy       // pages that may call
+	pair     *certificate.Pair // nil without TLS
+	concerns []func() string   // of health
+	closing  func() error     // close, the first time
 	// active counts the completions that were accepted and have not ended, running or waiting.
 	active atomic.Int64
 }
@@ -106,35 +128,101 @@ func New(c Config) (*Server, error) {
 	if c.NewID == nil {
 		c.NewID = randomID
 	}
-	gate, err := newGate(c)
-	if err != nil {
-		return nil, err
-	}
-	limiter, err := newLimiter(c)
-	if err != nil {
-		return nil, err
-	}
 	tickets, err := ticket.Load(c.Options.TicketKeyFile, c.Now)
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{
-		options: c.Options, version: c.Version, log: c.Logger, aliases: c.Aliases, now: c.Now, newID: c.NewID, gate: gate, limiter: limiter,
+		options: c.Options, version: c.Version, log: c.Logger, aliases: c.Aliases, now: c.Now, newID: c.NewID,
 		after: time.After, tickets: tickets,
 	}
-	s.metrics = newMetrics(s)
-	s.metrics.registry.MustRegister(append(gate.Collectors(), limiter.Collectors()...)...)
+	s.metrics = metric.New(metric.Source{
+		Model: s.options.ModelName(), Version: s.version, Stats: s.stats, Active: s.active.Load,
+		Degraded: func() bool { status, _ := s.status(s.now()); return status != stateHealthy },
+	})
+	s.responses, s.closing = s.newResponses(), sync.OnceValue(s.close)
+	if s.gate, err = s.newGate(); err != nil {
+		return nil, err
+	}
+	if err := s.equip(c); err != nil {
+		return nil, err
+	}
+	if s.limiter, err = s.newLimiter(); err != nil {
+		return nil, err
+	}
+	s.metrics.Register(slices.Concat(s.gate.Collectors(), s.limiter.Collectors())...)
+	s.Concern(func() string { return strings.Join(slices.Concat(s.gate.Degraded(), s.limiter.Degraded()), " ") })
 	return s, nil
 }
 
-// Close ends what works in the background; Serve does so in the end.
-func (s *Server) Close() error { return s.limiter.Close() }
+// equip opens what was asked for beside the API itself.
+func (s *Server) equip(c Config) (err error) {
+	o := c.Options
+	s.origins = cors.New(o.CORSOrigins)
+	if o.TLSCert != "" {
+		if s.pair, err = certificate.Load(o.TLSCert, o.TLSKey, s.now, s.certificateChanged); err != nil {
+			return err
+		}
+	}
+	if s.tracer, err = trace.Open(context.Background(), trace.Config{Endpoint: o.OTLPEndpoint, Model: o.ModelName(), Version: c.Version, Logger: s.log}); err != nil {
+		return err
+	}
+	if o.AuditLog != "" {
+		s.audit, err = audit.Open(audit.Config{
+			To: o.AuditLog, MaxBytes: o.AuditMaxSize, Files: o.AuditFiles, Stdout: c.Stdout, Logger: s.log, Dropped: s.metrics.AuditDropped.Inc,
+		})
+		if err != nil {
+			return err
+		}
+		s.Concern(func() string {
+			if s.audit.Failing() {
+				return "The audit log cannot be written."
+			}
+			return ""
+		})
+		s.audit.Record(audit.Record{Time: s.now().UTC(), Kind: audit.KindStarted, Detail: "version " + s.version})
+	}
+	return nil
+}
+
+func (s *Server) certificateChanged(err error) {
+	if err != nil {
+		s.log.Warn("the certificate cannot be used; the last one stays", "error", err.Error())
+		return
+	}
+	s.log.Info("the certificate changed")
+	s.audit.Record(audit.Record{Time: s.now().UTC(), Kind: audit.KindCertificateReloaded})
+}
+
+// Close ends what works beside requests, once. Serve does so in the end; who uses Handler instead does it after the last
+// request.
+func (s *Server) Close() error { return s.closing() }
+
+func (s *Server) close() error {
+	limits := s.limiter.Close()
+	s.audit.Record(audit.Record{Time: s.now().UTC(), Kind: audit.KindStopped})
+	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
+	defer cancel()
+	if err := s.tracer.Close(ctx); err != nil {
+		s.log.Warn("the last traces are lost", "error", err.Error())
+	}
+	return errors.Join(limits, s.audit.Close())
+}
 
 // SetModel makes the server ready.
-func (s *Server) SetModel(m *Model) { s.model.Store(m) }
+func (s *Server) SetModel(m *Model) {
+	w := *m
+	if _, ok := m.Generator.(watched); !ok {
+		w.Generator = watched{m.Generator}
+	}
+	s.model.Store(&w)
+}
 
 // Handler returns the whole HTTP API.
-func (s *Server) Handler() http.Handler { return s.observe(s.recoverPanics(s.routes())) }
+func (s *Server) Handler() http.Handler {
+	mux, _ := s.routes()
+	return s.observe(s.origins.Wrap(s.recoverPanics(mux), s.pair != nil))
+}
 
 // fingerprint names the model and the program that runs it.
 func (s *Server) fingerprint(m *Model) string {
@@ -147,9 +235,3 @@ func randomID(prefix string) string { return prefix + rand.Text() }
 
 // errShutdown is the cause with which requests that outlive the grace period are cancelled.
 var errShutdown = errors.New("the server is shutting down")
-
-func (s *Server) closeLogged() {
-	if err := s.Close(); err != nil {
-		s.log.Warn("closing", "error", err.Error())
-	}
-}

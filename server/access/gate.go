@@ -30,6 +30,9 @@ type Config struct {
 	KeyFile  string   // "" for none
 	JWT      JWT
 	Networks Networks
+	// KeysRead is told how many keys the file has when it has changed, or can be read again, and why it cannot be read when
+	// that begins; nil for nobody. The error says nothing of what the file holds.
+	KeysRead func(keys int, err error)
 	// Now is the clock.
 	Now func() time.Time
 	// Log gets a line when what is accepted changes or can no longer be read.
@@ -67,6 +70,9 @@ func New(c Config) (*Gate, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.KeysRead != nil {
+		g.keys.tell = c.KeysRead
+	}
 	if c.JWT.Enabled() {
 		g.tokens, err = newVerifier(c.JWT, c.Now, func(result string) { g.fetches.WithLabelValues(result).Inc() },
 			func(message string, err error) { c.Log.Warn(message, "error", err.Error()) })
@@ -92,7 +98,7 @@ func (g *Gate) Collectors() []prometheus.Collector {
 func (g *Gate) Degraded() []string {
 	var out []string
 	if g.keys.failing.Load() {
-		out = append(out, "keys: the key file cannot be read; its last keys stay valid")
+		out = append(out, "The key file cannot be read; its last keys stay valid.")
 	}
 	if g.tokens != nil && g.tokens.keys != nil {
 		if text := g.tokens.keys.degraded(); text != "" {

@@ -233,7 +233,7 @@ func (s *keySet) degraded() string {
 	case !s.failing:
 		return ""
 	case s.fetched.IsZero():
-		return "tokens: the issuer's keys cannot be fetched, so no token is accepted"
+		return "The token issuer's keys cannot be fetched, so no token is accepted."
 	}
-	return "tokens: the issuer's keys cannot be fetched; the last ones stay valid"
+	return "The token issuer's keys cannot be fetched; the last ones stay valid."
 }

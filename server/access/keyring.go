@@ -35,6 +35,9 @@ type keyring struct {
 	log    *slog.Logger
 	// result counts how reading the file ended.
 	result func(outcome string)
+	// tell gets the number of keys in the file when they have changed or can be read again, and the error that begins a time
+	// in which they cannot be.
+	tell func(keys int, err error)
 
 	current atomic.Pointer[reading]
 	mu      sync.Mutex // held while the file is read
@@ -55,7 +58,7 @@ const (
 )
 
 func newKeyring(keys []string, path string, now func() time.Time, log *slog.Logger, result func(string)) (*keyring, error) {
-	k := &keyring{secret: make([]byte, sha256.Size), path: path, now: now, log: log, result: result}
+	k := &keyring{secret: make([]byte, sha256.Size), path: path, now: now, log: log, result: result, tell: func(int, error) {}}
 	if _, err := rand.Read(k.secret); err != nil {
 		return nil, fmt.Errorf("drawing a secret: %w", err)
 	}
@@ -68,7 +71,8 @@ func newKeyring(keys []string, path string, now func() time.Time, log *slog.Logg
 	if path == "" {
 		return k, nil
 	}
-	return k, k.load()
+	_, err := k.load()
+	return k, err
 }
 
 // required reports whether a key is needed at all: a key file asks for one even while it is empty.
@@ -130,39 +134,44 @@ func (k *keyring) entries() map[digest]*entry {
 
 // reload says once that a file is broken and once that it is not any more. The caller holds mu.
 func (k *keyring) reload() {
-	err := k.load()
+	changed, err := k.load()
 	if err != nil {
 		k.result(fileBroken)
 		if !k.failing.Swap(true) {
 			k.log.Warn("the key file cannot be read; its last keys stay valid", "error", err.Error())
+			k.tell(0, err)
 		}
 		return
 	}
-	if k.failing.Swap(false) {
+	again := k.failing.Swap(false)
+	if again {
 		k.log.Info("the key file can be read again")
+	}
+	if changed || again {
+		k.tell(len(k.current.Load().entries), nil)
 	}
 }
 
-// load reads the file. The caller holds mu or is the only one.
-func (k *keyring) load() error {
+// load reads the file and reports whether it says something else than before. The caller holds mu or is the only one.
+func (k *keyring) load() (changed bool, err error) {
 	last := k.current.Load()
 	next := &reading{entries: last.entries, at: k.now()}
 	defer func() { k.current.Store(next) }()
 	content, err := readKeyFile(k.path)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if last.entries != nil && bytes.Equal(content, k.content) {
-		return nil
+		return false, nil
 	}
 	entries, err := parseKeys(content)
 	if err != nil {
-		return fmt.Errorf("key file %s: %w", k.path, err)
+		return false, fmt.Errorf("key file %s: %w", k.path, err)
 	}
 	if last.entries != nil {
 		k.log.Info("the keys changed", "keys", len(entries))
 		k.result(fileChanged)
 	}
 	k.content, next.entries = content, k.index(entries)
-	return nil
+	return true, nil
 }

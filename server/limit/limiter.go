@@ -149,7 +149,7 @@ func (l *Limiter) Degraded() []string {
 	if !l.away.Load() {
 		return nil
 	}
-	return []string{fmt.Sprintf("rate limits: Redis cannot be reached, so this replica enforces one part in %d of every limit", l.share())}
+	return []string{fmt.Sprintf("Redis cannot be reached, so this replica enforces its share of the rate limits, one part in %d.", l.share())}
 }
 
 // share is how many replicas there are to share with.

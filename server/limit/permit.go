@@ -20,6 +20,7 @@ type Permit struct {
 	reserved         float64
 	remote           bool // where it was reserved
 	settled, closed  bool
+	holders          int // who keeps the place among those under way
 }
 
 // giveback is what goes back to Redis behind the client's back.
@@ -30,14 +31,15 @@ type giveback struct {
 }
 
 // Admit lets a request of an identity in, or returns a *Refusal. own are the identity's limits. A request that makes
-// tokens is refused where none are left. The permit is never nil: of a refused request, it only knows the headers.
+// tokens is one of those under way at the same time, and is refused where no tokens are left. The permit is never nil: of
+// a refused request, it only knows the headers.
 func (l *Limiter) Admit(ctx context.Context, identity string, own Rates, makesTokens bool) (*Permit, error) {
-	p := &Permit{l: l, key: identity, rates: own.Over(l.defaults)}
+	p := &Permit{l: l, key: identity, rates: own.Over(l.defaults), holders: 1}
 	if p.rates.none() {
 		return p, nil
 	}
 	q := take{requests: 1}
-	if p.rates.Concurrent > 0 {
+	if p.rates.Concurrent > 0 && makesTokens {
 		p.name = l.name + strconv.FormatUint(l.names.Add(1), 36)
 		q.enter = p.name
 	}
@@ -120,7 +122,7 @@ func (p *Permit) Reserve(ctx context.Context, prompt, answer int64) error {
 	return nil
 }
 
-// Settle replaces what was reserved by what was used. The first call counts.
+// Settle replaces what was reserved by what was used. The first call counts, also one after Close.
 func (p *Permit) Settle(used int64) {
 	if p == nil || p.rates.TokensPerMinute == 0 {
 		return
@@ -142,15 +144,35 @@ func (p *Permit) Settle(used int64) {
 
 // Close ends the request. What it has reserved and not settled counts as used.
 func (p *Permit) Close() {
+	if p != nil {
+		p.drop(&p.closed)
+	}
+}
+
+// Hold keeps the place among those under way, beyond Close too, until the returned function is called: what a request has
+// begun may outlive it.
+func (p *Permit) Hold() (release func()) {
 	if p == nil {
-		return
+		return func() {}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || p.name == "" {
+	p.holders++
+	released := false
+	return func() { p.drop(&released) }
+}
+
+// drop ends one hold. done says whether that has happened.
+func (p *Permit) drop(done *bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if *done {
 		return
 	}
-	p.closed = true
+	*done = true
+	if p.holders--; p.holders > 0 || p.name == "" {
+		return
+	}
 	p.l.local.leave(p.key)
 	if p.l.leave(p.key, p.name) {
 		p.l.later(giveback{p.key, p.rates, take{leave: p.name}})
