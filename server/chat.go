@@ -37,6 +37,7 @@ func (s *Server) chatBody(w http.ResponseWriter, r *http.Request, body []byte, k
 	if err != nil {
 		return err
 	}
+	noteOf(r).model = request.Model
 	if err := s.CheckModel(request.Model); err != nil {
 		return err
 	}
@@ -323,7 +324,8 @@ func (s responder) Complete(ctx context.Context, c responses.Call) (finish opena
 	return finish, usage, err
 }
 
-func (s responder) respond(ctx context.Context, c responses.Call) (openai.FinishReason, openai.Usage, error) {
+func (s responder) respond(ctx context.Context, c responses.Call) (finish openai.FinishReason, usage openai.Usage, err error) {
+	start := s.now()
 	if err := s.CheckModel(c.Request.Model); err != nil {
 		return "", openai.Usage{}, err
 	}
@@ -345,6 +347,9 @@ func (s responder) respond(ctx context.Context, c responses.Call) (openai.Finish
 		return "", openai.Usage{}, err
 	}
 	c.Accepted()
+	if c.Background {
+		defer func() { s.recordBackground(ctx, j, start, err) }()
+	}
 	err = j.run(ctx, sink{
 		piece: func(_ int, p answer.Piece) error {
 			piece := responses.Piece{Delta: p.Delta, Message: p.Message}
@@ -401,6 +406,7 @@ func (s *Server) forEventSource(next handler) handler {
 		}
 		credential, err := s.tickets.Open(ticket)
 		if err != nil {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="gptoss"`)
 			return openai.NewError(http.StatusUnauthorized, openai.TypeAuthentication, openai.CodeInvalidTicket, "ticket",
 				"The ticket is not valid: it may be used once, within a minute. Ask for another with POST /v1/stream-tickets.")
 		}

@@ -48,6 +48,14 @@ func (n *note) name() string {
 	return n.identity.Name
 }
 
+// auth is how that was proved.
+func (n *note) auth() string {
+	if n.identity == nil {
+		return ""
+	}
+	return n.identity.Source
+}
+
 // noteOf returns a request's note; a request that did not come through observe has an empty one.
 func noteOf(r *http.Request) *note {
 	if n, ok := r.Context().Value(noteKey{}).(*note); ok {

@@ -45,15 +45,15 @@ func (s *Server) routes() (mux *http.ServeMux, laid map[string][]string) {
 	handle("/v1/models", map[string]handler{http.MethodGet: s.guard(s.models)})
 	handle("/v1/models/{id...}", map[string]handler{http.MethodGet: s.guard(s.oneModel)})
 	handle("/v1/chat/completions", map[string]handler{
-		http.MethodPost: s.guardTokens(s.booked(s.chat)), http.MethodGet: s.forEventSource(s.guardTokens(s.booked(s.chatEvents))),
+		http.MethodPost: s.generating(s.chat), http.MethodGet: s.forEventSource(s.generating(s.chatEvents)),
 	})
 	handle("/v1/chat/completions/render", map[string]handler{http.MethodPost: s.guard(s.renderChat)})
 	handle("/v1/stream-tickets", map[string]handler{http.MethodPost: s.guard(s.issueTicket)})
 	for _, path := range []string{"/v1/completions", "/completions"} { // the second as TGI has it
-		handle(path, map[string]handler{http.MethodPost: s.guardTokens(s.booked(s.text))})
+		handle(path, map[string]handler{http.MethodPost: s.generating(s.text)})
 	}
-	handle("/generate", map[string]handler{http.MethodPost: s.asTGI(s.guardTokens(s.booked(s.generate(false))))})
-	handle("/generate_stream", map[string]handler{http.MethodPost: s.asTGI(s.guardTokens(s.booked(s.generate(true))))})
+	handle("/generate", map[string]handler{http.MethodPost: s.asTGI(s.generating(s.generate(false)))})
+	handle("/generate_stream", map[string]handler{http.MethodPost: s.asTGI(s.generating(s.generate(true)))})
 	handle("/info", map[string]handler{http.MethodGet: s.asTGI(s.guard(s.info))})
 	handle("/tokenize", map[string]handler{http.MethodPost: s.guard(s.tokenize)})
 	handle("/detokenize", map[string]handler{http.MethodPost: s.guard(s.detokenize)})
@@ -64,15 +64,15 @@ func (s *Server) routes() (mux *http.ServeMux, laid map[string][]string) {
 	return mux, laid
 }
 
-// guard lets a request through that may come, fits into its limits and comes while the server serves. On the way down
-// that is until the grace period is over.
-func (s *Server) guard(next handler) handler { return s.guarded(false, next) }
+// guard lets a request through that may come, fits into its limits and comes while the server serves.
+func (s *Server) guard(next handler) handler { return s.served(s.limited(false, next)) }
 
-// guardTokens is guard for requests that make tokens.
-func (s *Server) guardTokens(next handler) handler { return s.guarded(true, next) }
+// generating is guard for requests that make tokens, all of which are counted.
+func (s *Server) generating(next handler) handler { return s.served(s.booked(s.limited(true, next))) }
 
-func (s *Server) guarded(makesTokens bool, next handler) handler {
-	next = s.limited(makesTokens, next)
+// served lets a request through that may come, and comes while the server serves. On the way down that is until the grace
+// period is over.
+func (s *Server) served(next handler) handler {
 	return s.permitted(func(w http.ResponseWriter, r *http.Request) error {
 		if errors.Is(context.Cause(r.Context()), errShutdown) {
 			return errShutdown
@@ -214,7 +214,7 @@ func (s *Server) newResponses() *responses.API {
 // routeResponses lays the Responses API out.
 func (s *Server) routeResponses(handle func(path string, methods map[string]handler)) {
 	a := s.responses
-	handle("/v1/responses", map[string]handler{http.MethodPost: s.guardTokens(s.refusalsBooked(a.Create))})
+	handle("/v1/responses", map[string]handler{http.MethodPost: s.served(s.refusalsBooked(s.limited(true, a.Create)))})
 	handle("/v1/responses/input_tokens", map[string]handler{http.MethodPost: s.guard(a.CountInput)})
 	handle("/v1/responses/{id}", map[string]handler{http.MethodGet: s.guard(a.Retrieve), http.MethodDelete: s.guard(a.Delete)})
 	handle("/v1/responses/{id}/cancel", map[string]handler{http.MethodPost: s.guard(a.Cancel)})

@@ -112,7 +112,7 @@ type Server struct {
 	origins  cors.Policy       // pages that may call
 	pair     *certificate.Pair // nil without TLS
 	concerns []func() string   // of health
-	closing  func() error     // close, the first time
+	closing  func() error      // close, the first time
 	// active counts the completions that were accepted and have not ended, running or waiting.
 	active atomic.Int64
 }

@@ -25,6 +25,7 @@ func (s *Server) text(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	noteOf(r).model = request.Model
 	if err := s.CheckModel(request.Model); err != nil {
 		return err
 	}

@@ -100,10 +100,11 @@ func (g *Gate) Degraded() []string {
 	if g.keys.failing.Load() {
 		out = append(out, "The key file cannot be read; its last keys stay valid.")
 	}
-	if g.tokens != nil && g.tokens.keys != nil {
-		if text := g.tokens.keys.degraded(); text != "" {
-			out = append(out, text)
-		}
+	if g.tokens == nil {
+		return out
+	}
+	if text := g.tokens.degraded(); text != "" {
+		out = append(out, text)
 	}
 	return out
 }

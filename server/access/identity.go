@@ -25,12 +25,9 @@ const (
 // Scopes lists all of them.
 func Scopes() []Scope { return []Scope{Chat, Completions, Responses, Tokens, Models, Metrics} }
 
-// MakesTokens reports whether the scope's endpoints have the model generate.
-func (s Scope) MakesTokens() bool { return s == Chat || s == Completions || s == Responses }
-
 // Identity is who sends a request.
 type Identity struct {
-	// Name is for audit logs; empty for a key without a name and for anonymous requests.
+	// Name is for audit logs; a key without one has its place. It is empty for anonymous requests.
 	Name string
 	// Source is how the identity was proved: "key", "jwt", or "" for anonymous requests.
 	Source string

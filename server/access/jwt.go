@@ -132,6 +132,14 @@ func accessToken(kind any) bool {
 	return slices.Contains([]string{"jwt", "at+jwt", "application/at+jwt", "application/jwt"}, strings.ToLower(name))
 }
 
+// degraded says what is wrong with what tokens are held to, "" for nothing.
+func (v *verifier) degraded() string {
+	if v.secret != nil {
+		return v.secret.degraded()
+	}
+	return v.keys.degraded()
+}
+
 func (v *verifier) key(ctx context.Context, h jose.Header) (any, error) {
 	if v.secret != nil {
 		secret, err := v.secret.current()
@@ -173,9 +181,20 @@ type secret struct {
 	path string
 	now  func() time.Time
 
-	mu    sync.Mutex
-	bytes []byte
-	read  time.Time
+	mu      sync.Mutex
+	bytes   []byte
+	read    time.Time
+	failing bool
+}
+
+// degraded says what is wrong, "" for nothing.
+func (s *secret) degraded() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.failing {
+		return ""
+	}
+	return "The file with the secret of tokens cannot be read; the last secret stays valid."
 }
 
 // current returns the last good contents of the file, or why there never were any.
@@ -191,7 +210,7 @@ func (s *secret) current() ([]byte, error) {
 	if err == nil && (len(content) < minSecret || len(content) > maxSecret) {
 		err = fmt.Errorf("the secret must have %d to %d bytes", minSecret, maxSecret)
 	}
-	if err == nil {
+	if s.failing = err != nil; !s.failing {
 		s.bytes = content
 	}
 	if s.bytes == nil {

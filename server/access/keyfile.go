@@ -37,10 +37,10 @@ func (e *entry) valid(now time.Time) bool {
 	return (e.notBefore.IsZero() || !now.Before(e.notBefore)) && (e.notAfter.IsZero() || !now.After(e.notAfter))
 }
 
-// plain is the entry of a key that is all there is to know about its owner.
-func plain(key string) entry {
+// plain is the entry of a key that is all there is to know about its owner, but for where it stands.
+func plain(key, place string) entry {
 	d := sha256.Sum256([]byte(key))
-	return entry{digest: d, identity: Identity{Source: "key", Tenant: string(d[:])}}
+	return entry{digest: d, identity: Identity{Name: place, Source: "key", Tenant: string(d[:])}}
 }
 
 func readKeyFile(path string) ([]byte, error) {
@@ -93,7 +93,7 @@ func parseLines(text string) ([]entry, error) {
 		if len(entries) == maxKeys {
 			return nil, fmt.Errorf("must have at most %d keys", maxKeys)
 		}
-		entries = append(entries, plain(line))
+		entries = append(entries, plain(line, fmt.Sprintf("key-file-line-%d", n)))
 	}
 	return entries, nil
 }

@@ -63,8 +63,8 @@ func newKeyring(keys []string, path string, now func() time.Time, log *slog.Logg
 		return nil, fmt.Errorf("drawing a secret: %w", err)
 	}
 	var entries []entry
-	for _, key := range keys {
-		entries = append(entries, plain(key))
+	for i, key := range keys {
+		entries = append(entries, plain(key, fmt.Sprintf("api-key-%d", i+1)))
 	}
 	k.fixed = k.index(entries)
 	k.current.Store(&reading{})
