@@ -141,6 +141,7 @@ func (s *script) play(ctx context.Context, stream *engine.Stream, alternatives *
 	if ending == nil {
 		ending = func() {}
 	}
+	stream.Begin(time.Now())
 	for i, id := range s.tokens {
 		if s.gate != nil {
 			select {
