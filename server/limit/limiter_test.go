@@ -127,6 +127,33 @@ func TestConcurrency(t *testing.T) {
 	}
 }
 
+// TestHold keeps a place for what a request has begun, as long as that takes, and settles it then.
+func TestHold(t *testing.T) {
+	l, _ := newTest(t, Rates{Concurrent: 1, TokensPerMinute: 1000})
+	permits, _ := admit(t, l, "a", Rates{}, 1)
+	if err := permits[0].Reserve(t.Context(), 100, 700); err != nil {
+		t.Fatal(err)
+	}
+	release := permits[0].Hold()
+	permits[0].Close()
+	if _, refused := admit(t, l, "a", Rates{}, 1); refused == nil || refused.Kind != Concurrency {
+		t.Errorf("beside what goes on: %+v", refused)
+	}
+	if _, err := l.Admit(t.Context(), "a", Rates{}, false); err != nil {
+		t.Errorf("a request that makes no tokens: %v", err)
+	}
+	permits[0].Settle(300)
+	release()
+	release()
+	after, refused := admit(t, l, "a", Rates{}, 2)
+	if len(after) != 1 || refused == nil {
+		t.Fatalf("afterwards %d come in", len(after))
+	}
+	if err := after[0].Reserve(t.Context(), 700, 0); err != nil {
+		t.Errorf("what was settled after the end did not come back: %v", err)
+	}
+}
+
 // TestGrace lets a request in that comes a moment before another has ended, and refuses one that comes earlier.
 func TestGrace(t *testing.T) {
 	for before, admitted := range map[time.Duration]bool{grace / 2: true, 2 * grace: false} {
