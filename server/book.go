@@ -188,7 +188,7 @@ func (s *Server) recordBackground(ctx context.Context, j *job, start time.Time, 
 	usage, now := j.usage(), s.now()
 	s.audit.Record(audit.Record{
 		Time: now.UTC(), Kind: audit.KindRequest, Detail: "background", RequestID: n.requestID, CompletionID: j.id,
-		Identity: n.name(), Auth: n.auth(), Model: s.options.ModelName(),
+		Identity: n.name(), Auth: n.auth(), From: n.from(), Model: s.options.ModelName(),
 		PromptTokens: usage.PromptTokens, CompletionTokens: usage.CompletionTokens, CachedTokens: usage.PromptTokensDetails.CachedTokens,
 		Outcome: outcome(status), Status: status, FinishReason: string(j.finish()), DurationMS: milliseconds(now.Sub(start)),
 	})

@@ -124,7 +124,7 @@ func TestBackgroundInTheAuditLog(t *testing.T) {
 	}
 	eventually(t, func() (string, bool) { return "the response has not ended", f.responses.Running() == 0 })
 	want := audit.Record{
-		Time: at, Kind: audit.KindRequest, Detail: "background", RequestID: "req_test", CompletionID: "resp_test", Identity: "team-a", Auth: "key",
+		Time: at, Kind: audit.KindRequest, Detail: "background", RequestID: "req_test", CompletionID: "resp_test", Identity: "team-a", Auth: "key", From: "127.0.0.1",
 		Model: "gpt-oss-demo", PromptTokens: len(g.request(t).Prompt), CompletionTokens: len(g.tokens), Outcome: "success", Status: 200, FinishReason: "stop",
 	}
 	var behind []audit.Record

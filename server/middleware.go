@@ -48,6 +48,14 @@ func (n *note) name() string {
 	return n.identity.Name
 }
 
+// from is the client's address behind trusted proxies, empty where it is not known.
+func (n *note) from() string {
+	if !n.client.IsValid() {
+		return ""
+	}
+	return n.client.String()
+}
+
 // auth is how that was proved.
 func (n *note) auth() string {
 	if n.identity == nil {
