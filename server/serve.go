@@ -68,10 +68,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	case err := <-failed: // nothing more can arrive
 		s.log.Warn("the listener failed", "error", err.Error())
 	}
-	err := l.Close()
-	if errors.Is(err, net.ErrClosed) {
-		err = nil
-	}
+	err := unlessClosed(l.Close())
 	return errors.Join(err, s.finish(h, open, s.options.ShutdownGrace-delay, func() { cut(errShutdown) }), s.Close())
 }
 
@@ -80,8 +77,8 @@ func (s *Server) finish(h *http.Server, open *drain.Connections, left time.Durat
 	finishing, cancel := context.WithTimeout(context.Background(), left)
 	defer cancel()
 	open.Wait(finishing, lingerTime, s.after)
-	err := h.Shutdown(finishing)
-	s.responses.Close(errShutdown) // nobody can come back for them any more
+	err := unlessClosed(h.Shutdown(finishing)) // which closes the listener once more if its loop has not noticed yet
+	s.responses.Close(errShutdown)             // nobody can come back for them any more
 	if !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
@@ -93,4 +90,12 @@ func (s *Server) finish(h *http.Server, open *drain.Connections, left time.Durat
 		return err
 	}
 	return h.Close()
+}
+
+// unlessClosed passes over that a listener is closed already.
+func unlessClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
 }
