@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -184,14 +185,12 @@ type secret struct {
 	mu      sync.Mutex
 	bytes   []byte
 	read    time.Time
-	failing bool
+	failing atomic.Bool // health does not wait for a file
 }
 
 // degraded says what is wrong, "" for nothing.
 func (s *secret) degraded() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.failing {
+	if !s.failing.Load() {
 		return ""
 	}
 	return "The file with the secret of tokens cannot be read; the last secret stays valid."
@@ -210,7 +209,8 @@ func (s *secret) current() ([]byte, error) {
 	if err == nil && (len(content) < minSecret || len(content) > maxSecret) {
 		err = fmt.Errorf("the secret must have %d to %d bytes", minSecret, maxSecret)
 	}
-	if s.failing = err != nil; !s.failing {
+	s.failing.Store(err != nil)
+	if err == nil {
 		s.bytes = content
 	}
 	if s.bytes == nil {
