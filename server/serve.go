@@ -68,7 +68,10 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	case err := <-failed: // nothing more can arrive
 		s.log.Warn("the listener failed", "error", err.Error())
 	}
-	err := unlessClosed(l.Close())
+	err := l.Close()
+	if errors.Is(err, net.ErrClosed) {
+		err = nil
+	}
 	return errors.Join(err, s.finish(h, open, s.options.ShutdownGrace-delay, func() { cut(errShutdown) }), s.Close())
 }
 
@@ -77,8 +80,8 @@ func (s *Server) finish(h *http.Server, open *drain.Connections, left time.Durat
 	finishing, cancel := context.WithTimeout(context.Background(), left)
 	defer cancel()
 	open.Wait(finishing, lingerTime, s.after)
-	err := unlessClosed(h.Shutdown(finishing)) // which closes the listener once more if its loop has not noticed yet
-	s.responses.Close(errShutdown)             // nobody can come back for them any more
+	err := shutdown(finishing, h)
+	s.responses.Close(errShutdown) // nobody can come back for them any more
 	if !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
@@ -86,14 +89,15 @@ func (s *Server) finish(h *http.Server, open *drain.Connections, left time.Durat
 	cut()
 	ending, cancel := context.WithTimeout(context.Background(), endTimeout)
 	defer cancel()
-	if err := h.Shutdown(ending); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+	if err := shutdown(ending, h); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	return h.Close()
 }
 
-// unlessClosed passes over that a listener is closed already.
-func unlessClosed(err error) error {
+// shutdown does not mind that the listener is closed: h may not have noticed yet.
+func shutdown(ctx context.Context, h *http.Server) error {
+	err := h.Shutdown(ctx)
 	if errors.Is(err, net.ErrClosed) {
 		return nil
 	}
