@@ -63,6 +63,10 @@ test: bin/cluster ## All tests with the race detector, the operator's against a 
 test-arm64: ## The kernels' tests on emulated arm64 processors (fetches QEMU once, without root).
 	hack/test-arm64
 
+.PHONY: test-redis
+test-redis: ## Limits that servers share through a real Redis, which dies meanwhile (fetches it once, without root).
+	hack/test-redis
+
 .PHONY: lint
 lint: ## Run the linters.
 	$(TOOL) golangci-lint run ./...
@@ -135,7 +139,7 @@ undeploy: ## Remove CRD and operator.
 	$(KUBECTL) delete -k config/default --ignore-not-found
 
 .PHONY: e2e
-e2e: build bin/cluster bin/demo ## End-to-end tests on the local Kubernetes, with the openai npm client.
+e2e: build bin/cluster bin/demo test-redis ## End-to-end tests on the local Kubernetes, with the openai npm client, and limits in a real Redis.
 	go test -tags e2e -count 1 -timeout 25m -v ./test/e2e/...
 	go run ./test/conformance --clients node,go
 

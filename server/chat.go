@@ -37,11 +37,12 @@ func (s *Server) chatBody(w http.ResponseWriter, r *http.Request, body []byte, k
 	if err != nil {
 		return err
 	}
+	noteOf(r).model = request.Model
 	if err := s.CheckModel(request.Model); err != nil {
 		return err
 	}
 	s.metrics.Ignore(request.Ignored)
-	j, err := s.chatJob(r.Context(), noteOf(r).tenant, &request)
+	j, err := s.chatJob(r.Context(), noteOf(r).tenant(), &request)
 	if err != nil {
 		return err
 	}
@@ -318,7 +319,8 @@ func (s responder) Complete(ctx context.Context, c responses.Call) (finish opena
 	return finish, usage, err
 }
 
-func (s responder) respond(ctx context.Context, c responses.Call) (openai.FinishReason, openai.Usage, error) {
+func (s responder) respond(ctx context.Context, c responses.Call) (finish openai.FinishReason, usage openai.Usage, err error) {
+	start := s.now()
 	if err := s.CheckModel(c.Request.Model); err != nil {
 		return "", openai.Usage{}, err
 	}
@@ -331,10 +333,18 @@ func (s responder) respond(ctx context.Context, c responses.Call) (openai.Finish
 	j.id, only.request.ID = c.ID, c.ID
 	only.reader.Separate = true
 	defer s.accept(j)()
+	settle, err := s.reserve(ctx, j)
+	if err != nil {
+		return "", openai.Usage{}, err
+	}
+	defer settle()
 	if err := j.begin(ctx); err != nil {
 		return "", openai.Usage{}, err
 	}
 	c.Accepted()
+	if c.Background {
+		defer func() { s.recordBackground(ctx, j, start, err) }()
+	}
 	err = j.run(ctx, sink{
 		piece: func(_ int, p answer.Piece) error {
 			piece := responses.Piece{Delta: p.Delta, Message: p.Message}
@@ -391,6 +401,7 @@ func (s *Server) forEventSource(next handler) handler {
 		}
 		credential, err := s.tickets.Open(ticket)
 		if err != nil {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="gptoss"`)
 			return openai.NewError(http.StatusUnauthorized, openai.TypeAuthentication, openai.CodeInvalidTicket, "ticket",
 				"The ticket is not valid: it may be used once, within a minute. Ask for another with POST /v1/stream-tickets.")
 		}

@@ -22,9 +22,7 @@ func (s *Server) asTGI(next handler) handler {
 			return err
 		}
 		status, body := tgi.Failure(s.explain(noteOf(r).requestID, err))
-		if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
-			w.Header().Set("Retry-After", strconv.Itoa(s.retryAfter()))
-		}
+		s.askAgain(w.Header(), status)
 		writeJSON(w, status, body)
 		return nil
 	}
@@ -46,7 +44,7 @@ func (s *Server) generate(stream bool) handler {
 		if err != nil {
 			return err
 		}
-		j, err := s.generateJob(r.Context(), noteOf(r).tenant, &request, stream || request.Details)
+		j, err := s.generateJob(r.Context(), noteOf(r).tenant(), &request, stream || request.Details)
 		if err != nil {
 			return err
 		}

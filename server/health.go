@@ -26,11 +26,12 @@ const (
 	stateUnavailable = "unavailable" // they are not
 )
 
-// probes are the paths that kubelets, load balancers and Prometheus ask every few seconds, without a key.
+// probes are the paths that kubelets, load balancers and Prometheus ask every few seconds, without a key unless the options
+// say otherwise of the metrics.
 func (s *Server) probes() map[string]handler {
+	metrics := s.protected(s.serveMetrics)
 	return map[string]handler{
-		"/v1/health": s.health, "/health": s.health, "/readyz": s.health, "/livez": s.live,
-		"/v1/metrics": s.serveMetrics, "/metrics": s.serveMetrics,
+		"/v1/health": s.health, "/health": s.health, "/readyz": s.health, "/livez": s.live, "/v1/metrics": metrics, "/metrics": metrics,
 	}
 }
 

@@ -146,6 +146,7 @@ func (s *script) play(ctx context.Context, stream *engine.Stream, alternatives *
 	if ending == nil {
 		ending = func() {}
 	}
+	stream.Begin(time.Now())
 	for i, id := range s.tokens {
 		if s.gate != nil {
 			select {
@@ -246,7 +247,12 @@ func newFixture(t *testing.T, g Generator, change ...func(*Config)) *fixture {
 		s.SetModel(newModel(t, g))
 	}
 	web := httptest.NewServer(s.Handler())
-	t.Cleanup(web.Close)
+	t.Cleanup(func() {
+		web.Close()
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	return &fixture{Server: s, url: web.URL, log: log}
 }
 

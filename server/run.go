@@ -290,6 +290,11 @@ func (s *Server) work(r *http.Request, j *job, respond func(context.Context) err
 	n := noteOf(r)
 	n.completionID = j.id
 	defer s.accept(j)()
+	settle, err := s.reserve(ctx, j)
+	if err != nil {
+		return err
+	}
+	defer settle()
 	if err := j.begin(ctx); err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	}()
 	select {
 	case err := <-failed:
-		return errors.Join(err, s.close())
+		return errors.Join(err, s.Close())
 	case <-ctx.Done():
 	}
 	s.leaving.Store(true)
@@ -72,7 +72,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if errors.Is(err, net.ErrClosed) {
 		err = nil
 	}
-	return errors.Join(err, s.finish(h, open, s.options.ShutdownGrace-delay, func() { cut(errShutdown) }), s.close())
+	return errors.Join(err, s.finish(h, open, s.options.ShutdownGrace-delay, func() { cut(errShutdown) }), s.Close())
 }
 
 // finish waits until the running requests have ended and cuts them off when their time is over.

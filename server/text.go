@@ -25,11 +25,12 @@ func (s *Server) text(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	noteOf(r).model = request.Model
 	if err := s.CheckModel(request.Model); err != nil {
 		return err
 	}
 	s.metrics.Ignore(request.Ignored)
-	j, echoes, err := s.textJob(r.Context(), noteOf(r).tenant, &request)
+	j, echoes, err := s.textJob(r.Context(), noteOf(r).tenant(), &request)
 	if err != nil {
 		return err
 	}

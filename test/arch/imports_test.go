@@ -47,10 +47,11 @@ var allowed = map[string][]string{
 	"engine/weights/safetensors": {},
 	"engine/weights/weightstest": {"engine/model", "engine/weights/gguf"}, // writes checkpoints for tests
 	"server": {
-		"engine", "engine/harmony", "engine/model", "engine/sample", "engine/tokenizer", "server/answer", "server/openai", "server/openapi", "server/options", "server/prompt",
-		"server/responses", "server/sse", "server/structure", "server/tgi", "server/ticket",
+		"engine", "engine/harmony", "engine/model", "engine/sample", "engine/tokenizer", "server/access", "server/answer", "server/limit", "server/openai",
+		"server/openapi", "server/options", "server/prompt", "server/responses", "server/sse", "server/structure", "server/tgi", "server/ticket",
 		"server/audit", "server/certificate", "server/cors", "server/drain", "server/metric", "server/sanitize", "server/trace",
 	},
+	"server/access": {"server/limit", "server/openai", "server/options"}, "server/limit": {},
 	"server/audit": {}, "server/certificate": {}, "server/cors": {}, "server/drain": {}, "server/heap": {}, "server/sanitize": {},
 	"server/metric": {"engine"}, "server/trace": {"engine"},
 	"server/answer":  {"engine", "engine/harmony", "engine/tokenizer", "server/openai", "server/visible"},
@@ -79,6 +80,7 @@ var allowed = map[string][]string{
 	"test/client":      {},
 	"test/conformance": {"test/process"}, // a program; its clients' libraries are in modules of their own
 	"test/e2e":         {},
+	"test/limits":      {},
 	"test/manifests":   {},
 	"test/process":     {},
 	"test/soak":        {"test/process"},
