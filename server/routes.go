@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gptoss/gptoss-operator/server/openai"
+	"github.com/gptoss/gptoss-operator/server/page"
 )
 
 // handler is an http.HandlerFunc that leaves failing to its caller. It must not return an error after its first byte.
@@ -26,7 +27,8 @@ const statusClientGone = 499
 // writeTimeout is how long a client may refuse to read before it is dropped.
 const writeTimeout = time.Minute
 
-// routes lays the API out. Health and metrics are open: probes and Prometheus have no key.
+// routes lays the API out. Health and metrics are open: probes and Prometheus have no key. So is the page: what it asks
+// of the API needs one.
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	handle := func(path string, methods map[string]handler) {
@@ -36,9 +38,22 @@ func (s *Server) routes() http.Handler {
 	handle("/v1/metrics", map[string]handler{http.MethodGet: s.metrics.serve})
 	handle("/v1/models", map[string]handler{http.MethodGet: s.guard(s.models)})
 	handle("/v1/chat/completions", map[string]handler{http.MethodPost: s.guard(s.chat)})
+	if s.options.Page {
+		serve := map[string]handler{http.MethodGet: plain(page.Handler(s.catch(notFound)))}
+		handle("/{$}", serve)
+		handle("/assets/", serve)
+	}
 	handle("/v1/", map[string]handler{"": s.authenticated(notFound)})
 	handle("/", map[string]handler{"": notFound})
 	return mux
+}
+
+// plain makes a handler of one that answers failures itself.
+func plain(h http.Handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		h.ServeHTTP(w, r)
+		return nil
+	}
 }
 
 // guard lets a request through that has a key and comes while the server serves. On the way down that is until the grace

@@ -44,7 +44,7 @@ func TestParse(t *testing.T) {
 				"--max-tokens=7", "--temperature=0", "--top-p=1", "--reasoning-level=high",
 				"--max-sequences=16", "--batch-size=4", "--max-batch-tokens=64", "--batch-timeout=10ms", "--prefix-caching=false",
 				"--swap-space=4Gi", "--threads=3", "--kernel=generic", "--load=copy", "--max-queue=1", "--max-body-bytes=1024",
-				"--shutdown-delay=2s", "--shutdown-grace=1m", "--termination-log=/t", "--log-level=debug", "--log-format=text",
+				"--shutdown-delay=2s", "--shutdown-grace=1m", "--page=false", "--termination-log=/t", "--log-level=debug", "--log-format=text",
 			},
 			want: Options{
 				Host: "::1", Model: "/m", ServedModelName: "chat", APIKeys: Keys{"k"}, APIKeyFile: "/k", ContextLength: 4096,
@@ -157,6 +157,7 @@ func generate(r *rand.Rand) Options {
 	pick := func(s ...string) string { return s[r.IntN(len(s))] }
 	maybe(func() { o.Host = pick("127.0.0.1", "::", "localhost", "-") })
 	maybe(func() { o.Port = r.IntN(65536) })
+	maybe(func() { o.Page = false })
 	maybe(func() { o.Model = word() + pick("", " with space", "\n", "=--port=1") })
 	maybe(func() { o.ServedModelName = word() })
 	maybe(func() {

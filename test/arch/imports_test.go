@@ -43,7 +43,7 @@ var allowed = map[string][]string{
 	"engine/weights/placement":   {"engine/kernel", "engine/weights/mapping"},
 	"engine/weights/safetensors": {},
 	"engine/weights/weightstest": {"engine/model", "engine/weights/gguf"}, // writes checkpoints for tests
-	"server":                     {"engine", "engine/harmony", "engine/model", "engine/sample", "engine/tokenizer", "server/openai", "server/options"},
+	"server":                     {"engine", "engine/harmony", "engine/model", "engine/sample", "engine/tokenizer", "server/openai", "server/options", "server/page"},
 	"server/bench": {
 		"engine", "engine/cpu", "engine/kernel", "engine/model", "engine/weights", "engine/weights/mapping", "engine/weights/packed",
 		"engine/weights/placement", "server/terminal",
@@ -52,6 +52,7 @@ var allowed = map[string][]string{
 	"server/openai":  {},
 	"server/options": {},
 	"server/pack":    {"engine/cpu", "engine/model", "engine/weights", "engine/weights/packed", "server/terminal"},
+	"server/page":    {},
 	"server/pull":    {"server/terminal"},
 	"server/synth": {
 		"engine/cpu", "engine/model", "engine/tokenizer/o200k", "engine/weights", "engine/weights/packed", "engine/weights/part", "server/terminal",
