@@ -99,9 +99,11 @@ export class Answer {
   #reasoning(text, over) {
     if (this.details.hidden) {
       this.details.hidden = false;
-      this.details.open = true;
-      this.details.classList.add("live");
-      announce("Thinking.");
+      if (this.started) {
+        this.details.open = true;
+        this.details.classList.add("live");
+        announce("Thinking.");
+      }
     }
     if (this.thought.textContent.length < text.length) {
       const below = this.thought.scrollHeight - this.thought.scrollTop - this.thought.clientHeight < 24;
@@ -129,7 +131,6 @@ export class Answer {
     this.update();
     this.status.hidden = true;
     if (turn.reasoning) this.#thoughtOver();
-    if (turn.first !== undefined) delete turn.first;
     if (turn.format !== "text" && turn.content) this.prose.node.replaceChildren(codeBlock(pretty(turn.content), "json", "JSON"));
     if (this.first && turn.usage) {
       const seconds = (performance.now() - this.first) / 1000;
@@ -143,10 +144,8 @@ export class Answer {
 
   /** restore shows a turn that ended earlier. */
   restore() {
-    const rate = this.turn.rate;
     this.#spoken = this.turn.content.length;
     this.finish();
-    this.turn.rate = rate;
     return this;
   }
 
