@@ -15,6 +15,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
@@ -201,8 +202,19 @@ func (p *tab) keys(keys string, options ...chromedp.KeyOption) {
 // ask types a message and sends it.
 func (p *tab) ask(text string) {
 	p.Helper()
-	p.do(chromedp.SendKeys("#message", text), chromedp.SendKeys("#message", "\r"))
+	p.do(chromedp.SendKeys("#message", text), enter)
 }
+
+// enter presses Enter as a keyboard does: no character comes where the page took the key.
+var enter = chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+	key := input.DispatchKeyEventParams{Type: "keyDown", Key: "Enter", Code: "Enter", Text: "\r", WindowsVirtualKeyCode: 13}
+	if _, err := cdp.Call(ctx, t, input.DispatchKeyEvent, key); err != nil {
+		return err
+	}
+	key.Type, key.Text = "keyUp", ""
+	_, err := cdp.Call(ctx, t, input.DispatchKeyEvent, key)
+	return err
+})
 
 // answered waits for the end of the n-th answer.
 func (p *tab) answered(n int) {

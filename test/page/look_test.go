@@ -61,7 +61,7 @@ func TestLook(t *testing.T) {
 			p.answered(2)
 			p.judge(name + "-5-refused")
 			f.intercept(refuse(http.StatusTooManyRequests, map[string]string{"Retry-After": "30"}, "queue_full", "", "Too many requests are waiting; try again after the time in the Retry-After header."))
-			p.click(".answer:last-child .again")
+			p.click(".answer:last-child .notice .primary")
 			p.wait(`document.querySelector(".notice .primary:disabled")`)
 			p.judge(name + "-6-busy")
 

@@ -22,7 +22,7 @@ import (
 
 const binary = "../../bin/gptoss-server"
 
-// startServer starts a real server with the demo model and returns its address.
+// startServer starts a real server with the demo model and returns its address once it can answer.
 func startServer(t *testing.T, arguments ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
@@ -38,14 +38,20 @@ func startServer(t *testing.T, arguments ...string) string {
 	}
 	lines := bufio.NewReader(out)
 	address := ""
-	for address == "" {
+	for ready := false; !ready; {
 		line, err := lines.ReadBytes('\n')
 		if err != nil {
-			t.Fatalf("the server ended before it listened: %v", err)
+			t.Fatalf("the server ended before it was ready: %v", err)
 		}
 		var entry struct{ Msg, Address string }
-		if json.Unmarshal(line, &entry) == nil && entry.Msg == "listening" {
+		if json.Unmarshal(line, &entry) != nil {
+			continue
+		}
+		switch entry.Msg {
+		case "listening":
 			address = "http://" + entry.Address
+		case "model loaded":
+			ready = true
 		}
 	}
 	drained := make(chan struct{})
@@ -117,14 +123,12 @@ func (f *front) intercepts(w http.ResponseWriter, r *http.Request) bool {
 	return answer != nil && answer(w, r)
 }
 
-// tear cuts the connection of an answer after its first parts.
-func tear(deltas []map[string]any) func(http.ResponseWriter, *http.Request) bool {
+// tear sends the first parts of an answer and, when it may, cuts the connection.
+func tear(deltas []map[string]any, cut <-chan struct{}) func(http.ResponseWriter, *http.Request) bool {
 	return func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method != http.MethodPost {
 			return false
 		}
-		cut := make(chan struct{})
-		close(cut)
 		scripted(deltas, "", cut)(w, r)
 		panic(http.ErrAbortHandler)
 	}

@@ -115,7 +115,7 @@ export class Answer {
 
   #thoughtOver() {
     this.details.classList.remove("live");
-    this.label.textContent = this.turn.thought ? `Thought for ${duration(this.turn.thought)}` : "Thought";
+    this.label.textContent = this.turn.thought >= 50 ? `Thought for ${duration(this.turn.thought)}` : "Thought";
     if (!this.#touched) this.details.open = false;
   }
 
@@ -179,6 +179,7 @@ export class Answer {
 
   #footer() {
     const { turn, on } = this;
+    if (turn.failure && !turn.content) return null; // the notice has what can be done
     const facts = [];
     if (turn.usage) facts.push(`${turn.usage.completion_tokens.toLocaleString("en")} tokens`);
     if (turn.rate >= 1) facts.push(`${Math.round(turn.rate).toLocaleString("en")} per second`);

@@ -47,6 +47,7 @@ async function generate() {
   const view = new Answer(turn, actions);
   list.append(view.node);
   running = new AbortController();
+  $("toast").hidden = true; // undoing would now lose more than it brings back
   const { signal } = running;
   follow = true;
   refresh();
@@ -154,8 +155,9 @@ const actions = {
   again: (turn) => {
     if (running) return;
     const at = turns.indexOf(turn);
-    cut(at, turns.length - at > 1);
+    const undo = cut(at, turns.length - at > 1);
     generate();
+    undo?.();
   },
   results: (turn, results) => {
     if (running) return;
@@ -178,12 +180,12 @@ function send(text) {
   generate();
 }
 
-// cut removes what follows; where that is more than is made again, it can be undone.
-function cut(at, undo) {
+// cut removes what follows. Where that is more than is made again, it returns what offers to bring it back.
+function cut(at, more) {
   const before = [...turns];
   turns.splice(at);
   rebuild();
-  if (undo) toast("Later messages removed.", before);
+  return more ? () => toast("Later messages removed.", before) : null;
 }
 
 function fresh() {
@@ -220,8 +222,9 @@ function editor(turn, node) {
     e.preventDefault();
     const at = turns.indexOf(turn);
     if (running || at < 0 || !area.value.trim()) return;
-    cut(at, turns.length - at > 2);
+    const undo = cut(at, turns.length - at > 2);
     send(area.value);
+    undo?.();
   };
   const form = el("form", { class: "editor", submit }, area, el("div", { class: "buttons" }, button("Cancel", {}, cancel), el("button", { class: "primary" }, "Send")));
   area.addEventListener("keydown", (e) => {

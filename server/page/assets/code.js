@@ -7,7 +7,7 @@ const maxLength = 20000; // beyond, colours cost more than they give
 
 const WORDS = new Set(
   `abstract and as assert async await bool boolean break byte case catch chan char class const continue def default defer del delete do double elif
-   else end enum except export extends extern false False final finally float fn for foreach from func function go goto if impl implements import in
+   else end enum except export extends extern false False final finally float fn for foreach func function go goto if impl implements import in
    instanceof int integer interface is lambda let local long loop map match mod module move mut namespace new nil none None nonlocal not null or
    package pass private protected pub public raise range return select self short signed sizeof static string struct super switch template then this
    throw throws trait true True try type typedef typeof union unsigned until use using val var void volatile when where while with yield`.split(/\s+/),
