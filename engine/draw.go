@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"math"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -26,11 +27,35 @@ func (d *draw) run() {
 		t.sampler.Reset(t.request.Sampling)
 		t.sampler.Prompt(t.request.Prompt)
 	}
+	allow := t.forbidStop(d.logits)
 	d.token.ID = t.sampler.Sample(d.logits)
+	allow()
 	if n := t.request.Logprobs; n != nil {
 		top := make([]sample.Logprob, *n)
 		chosen, found := t.sampler.Logprob(d.logits, d.token.ID, top)
 		d.token.Logprobs = &Logprobs{Chosen: chosen, Top: top[:found]}
+	}
+}
+
+// forbidStop makes stop tokens impossible as long as the request asks for more tokens. What it returns undoes that, so that
+// log probabilities are those of the model.
+func (t *task) forbidStop(logits []float32) (allow func()) {
+	if t.generated >= t.request.MinTokens {
+		return func() {}
+	}
+	stops := t.request.StopTokens
+	saved := make([]float32, len(stops))
+	for i, id := range stops {
+		if id >= 0 && int(id) < len(logits) {
+			saved[i], logits[id] = logits[id], float32(math.Inf(-1))
+		}
+	}
+	return func() {
+		for i := len(stops) - 1; i >= 0; i-- { // backwards: an id may come twice
+			if id := stops[i]; id >= 0 && int(id) < len(logits) {
+				logits[id] = saved[i]
+			}
+		}
 	}
 }
 

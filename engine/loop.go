@@ -148,7 +148,7 @@ func (l *loop) collect() {
 // accept gives a request to the scheduler.
 func (l *loop) accept(t *task) {
 	r := &t.request
-	id, err := l.sched.Add(sched.Request{Tenant: r.Tenant, Prompt: r.Prompt, MaxTokens: t.maxTokens, Arrived: t.arrived})
+	id, err := l.sched.Add(sched.Request{Tenant: r.Tenant, Salt: r.Salt, Prompt: r.Prompt, MaxTokens: t.maxTokens, Arrived: t.arrived})
 	if err != nil {
 		l.counters.waiting.Add(-1)
 		t.stream.Finish(FinishError, fmt.Errorf("engine: %w", err))

@@ -94,7 +94,8 @@ func (p pace) after(decodes, prompts, layers int, took time.Duration) pace {
 	work := layers * (prompts + reading)
 	cost := max((took-p.quiet)/time.Duration(work), 1)
 	if p.cost > 0 && took-p.quiet <= p.room() {
-		cost = p.cost + (cost-p.cost)/4 // what took too long counts in full
+		// What took too long counts in full, and for long: layers that see everything take longer than those with a window.
+		cost = p.cost + (cost-p.cost)/8
 	}
 	p.cost = max(cost, 1)
 	p.tried, p.work = max(p.tried/2, prompts), max(p.work/2, work) // the end of a prompt is shorter

@@ -13,6 +13,9 @@ type Request struct {
 	// Tenant is who asks: memory and time are shared out between tenants, and cached
 	// prefixes are never shared across them. It is compared and hashed, never logged.
 	Tenant string
+	// Salt keeps cached prefixes apart within a tenant: only requests with the
+	// same one share them.
+	Salt string
 	// Prompt holds token ids; the engine keeps the slice until the request ends.
 	Prompt []int32
 	// MaxTokens bounds the generated tokens, the stop token included. It is
@@ -22,6 +25,8 @@ type Request struct {
 	Sampling sample.Params
 	// StopTokens end the request when generated; the stop token is delivered too.
 	StopTokens []int32
+	// MinTokens is how many tokens come before a stop token may be drawn.
+	MinTokens int
 	// Logprobs asks for the log probability of each token and of this many
 	// alternatives, from 0 to [sample.MaxTop]; nil for none of it.
 	Logprobs *int

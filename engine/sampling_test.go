@@ -80,3 +80,36 @@ func TestSeedsAreReproducible(t *testing.T) {
 	}
 	closeEngine(t, e, r)
 }
+
+// TestMinTokens has a model that wants to stop after two tokens, and then takes the next likely token, the lowest id, as
+// often as it must.
+func TestMinTokens(t *testing.T) {
+	for name, tc := range map[string]struct {
+		least int
+		want  []int32
+	}{
+		"none":                        {0, []int32{1, 2, stopToken}},
+		"fewer than there are":        {2, []int32{1, 2, stopToken}},
+		"more":                        {4, []int32{1, 2, 0, 0, stopToken}},
+		"as many as there is room":    {6, []int32{1, 2, 0, 0, 0, 0}},
+		"more than there can ever be": {99, []int32{1, 2, 0, 0, 0, 0}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := &fakeRunner{stopAfter: 2}
+			e := startEngine(t, r, Options{})
+			var got []int32
+			for _, token := range tokens(t, submit(t, e, Request{
+				Prompt: prompt(1), MaxTokens: 6, MinTokens: tc.least, StopTokens: []int32{stopToken, -1, stopToken}, Logprobs: new(1),
+			})) {
+				got = append(got, token.ID)
+				if best := token.Logprobs.Top[0].ID; len(got) > 2 && best != stopToken {
+					t.Errorf("the likeliest token is said to be %d", best)
+				}
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("(-want,+got):\n%s", diff)
+			}
+			closeEngine(t, e, r)
+		})
+	}
+}

@@ -15,6 +15,9 @@ import (
 	"github.com/gptoss/gptoss-operator/server/openai"
 )
 
+// fingerprint is that of the test's model.
+const fingerprint = "fp_1742f720c8"
+
 func TestAnswerAsAWhole(t *testing.T) {
 	g := says(hello)
 	g.cached = 5
@@ -22,7 +25,7 @@ func TestAnswerAsAWhole(t *testing.T) {
 	got := f.chat(t, ask(""))
 	want := `{"id":"chatcmpl-test","object":"chat.completion","created":1746627633,"model":"gpt-oss-demo",` +
 		`"choices":[{"index":0,"message":{"role":"assistant","content":"Hello!","reasoning":"Hm.","reasoning_content":"Hm."},"finish_reason":"stop"}],` +
-		`"usage":{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d,"prompt_tokens_details":{"cached_tokens":5},"completion_tokens_details":{"reasoning_tokens":3}}}` + "\n"
+		`"usage":{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d,"prompt_tokens_details":{"cached_tokens":5},"completion_tokens_details":{"reasoning_tokens":3}},"system_fingerprint":"` + fingerprint + `"}` + "\n"
 	prompt, completion := len(g.request(t).Prompt), len(g.tokens)
 	if want := fmt.Sprintf(want, prompt, completion, prompt+completion); got.status != 200 || got.body != want {
 		t.Errorf("status %d\ngot  %s\nwant %s", got.status, got.body, want)
@@ -36,7 +39,7 @@ func TestAnswerAsAStream(t *testing.T) {
 	f := newFixture(t, says("<|channel|>analysis<|message|>R<|end|><|start|>assistant<|channel|>final<|message|>é!<|return|>"))
 	got := f.chat(t, ask(`,"stream":true`))
 	chunk := func(choice string) string {
-		return `{"id":"chatcmpl-test","object":"chat.completion.chunk","created":1746627633,"model":"gpt-oss-demo","choices":[` + choice + `]}`
+		return `{"id":"chatcmpl-test","object":"chat.completion.chunk","created":1746627633,"model":"gpt-oss-demo","choices":[` + choice + `],"system_fingerprint":"` + fingerprint + `"}`
 	}
 	want := []string{
 		chunk(`{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}`),
@@ -62,7 +65,7 @@ func TestStreamUsage(t *testing.T) {
 	f := newFixture(t, says(hello))
 	events := f.chat(t, ask(`,"stream":true,"stream_options":{"include_usage":true}`)).events(t)
 	for _, e := range events[:len(events)-2] {
-		if !strings.HasSuffix(e, `,"usage":null}`) {
+		if !strings.Contains(e, `,"usage":null,`) {
 			t.Errorf("usage is not null in %s", e)
 		}
 	}
@@ -230,39 +233,56 @@ func assemble(t *testing.T, r reply) openai.ChatCompletion {
 		t.Fatalf("the stream ends with %s", events[len(events)-1])
 	}
 	var out openai.ChatCompletion
-	var choice openai.Choice
-	var content *string
 	for _, e := range events[:len(events)-1] {
 		chunk := decode[openai.ChatChunk](t, e)
-		out.ID, out.Object, out.Created, out.Model = chunk.ID, "chat.completion", chunk.Created, chunk.Model
+		out.ID, out.Object, out.Created, out.Model, out.Origin = chunk.ID, "chat.completion", chunk.Created, chunk.Model, chunk.Origin
 		if chunk.Usage != nil && chunk.Usage.Usage != nil {
 			out.Usage = *chunk.Usage.Usage
 		}
 		for _, c := range chunk.Choices {
-			if c.FinishReason != nil {
-				choice.FinishReason = *c.FinishReason
+			for len(out.Choices) <= c.Index {
+				out.Choices = append(out.Choices, openai.Choice{Index: len(out.Choices)})
 			}
-			if c.Delta.Role != "" {
-				choice.Message.Role = c.Delta.Role
-			}
-			if c.Delta.Content != nil {
-				content = new(*c.Delta.Content + value(content))
-				*content = value(choice.Message.Content) + *c.Delta.Content
-				choice.Message.Content = content
-			}
-			choice.Message.Reasoning += c.Delta.Reasoning
-			choice.Message.ReasoningContent += c.Delta.ReasoningContent
-			if c.Logprobs != nil {
-				choice.Logprobs = &openai.Logprobs{Content: append(entries(choice), c.Logprobs.Content...)}
-			}
-			addCalls(&choice.Message, c.Delta.ToolCalls)
+			extend(t, &out.Choices[c.Index], c)
 		}
 	}
-	if value(choice.Message.Content) == "" && len(choice.Message.ToolCalls) > 0 {
-		choice.Message.Content = nil // the first chunk's "" is all there was
+	for i := range out.Choices {
+		m := &out.Choices[i].Message
+		if value(m.Content) == "" && (len(m.ToolCalls) > 0 || m.FunctionCall != nil) {
+			m.Content = nil // the first chunk's "" is all there was
+		}
 	}
-	out.Choices = []openai.Choice{choice}
 	return out
+}
+
+// extend adds a chunk to a choice that has not ended.
+func extend(t *testing.T, choice *openai.Choice, c openai.ChunkChoice) {
+	t.Helper()
+	if choice.FinishReason != "" {
+		t.Fatalf("choice %d goes on after its end", c.Index)
+	}
+	if c.FinishReason != nil {
+		choice.FinishReason = *c.FinishReason
+	}
+	m := &choice.Message
+	if c.Delta.Role != "" {
+		m.Role = c.Delta.Role
+	}
+	if c.Delta.Content != nil {
+		m.Content = new(value(m.Content) + *c.Delta.Content)
+	}
+	m.Reasoning += c.Delta.Reasoning
+	m.ReasoningContent += c.Delta.ReasoningContent
+	if c.Logprobs != nil {
+		choice.Logprobs = &openai.Logprobs{Content: append(entries(*choice), c.Logprobs.Content...)}
+	}
+	addCalls(m, c.Delta.ToolCalls)
+	if f := c.Delta.FunctionCall; f != nil {
+		if m.FunctionCall == nil {
+			m.FunctionCall = &openai.FunctionCall{Name: f.Name}
+		}
+		m.FunctionCall.Arguments += f.Arguments
+	}
 }
 
 func entries(c openai.Choice) []openai.TokenLogprob {

@@ -62,15 +62,19 @@ func (s *Server) stats() engine.Stats {
 
 // models lists the one model that is served.
 func (s *Server) models(w http.ResponseWriter, _ *http.Request) error {
-	m := s.model.Load()
-	name := s.options.ModelName()
-	writeJSON(w, http.StatusOK, openai.ModelList{Object: "list", Data: []openai.Model{{
+	writeJSON(w, http.StatusOK, openai.ModelList{Object: "list", Data: []openai.Model{s.describe()}})
+	return nil
+}
+
+// describe is what there is to say about the model.
+func (s *Server) describe() openai.Model {
+	m, name := s.model.Load(), s.options.ModelName()
+	return openai.Model{
 		ID: name, Object: "model", Created: m.Created.Unix(), OwnedBy: "openai-community",
 		Permission: []string{}, Root: name,
 		MaxInputTokens: m.ContextLength, Architecture: "sparse-transformer",
 		ActiveParameters: m.ActiveParameters, TotalParameters: m.TotalParameters,
-	}}})
-	return nil
+	}
 }
 
 // residentBytes is the process's memory as the kernel counts it, mapped weights included; where the kernel does not

@@ -42,6 +42,7 @@ type metrics struct {
 	prompt     prometheus.Counter
 	completion prometheus.Counter
 	panics     prometheus.Counter
+	ignored    *prometheus.CounterVec
 	recent     latencies
 	handler    http.Handler
 }
@@ -68,6 +69,10 @@ func newMetrics(s *Server) *metrics {
 			Name: "gpt_oss_panics_total", Help: "Requests that ended in a panic.",
 		}),
 	}
+	m.ignored = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "gpt_oss_ignored_parameters_total", Help: "Request parameters that were accepted and have no effect.",
+	}, []string{"parameter"})
+	m.registry.MustRegister(m.ignored)
 	gauge := func(name, help string, value func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
 	}
@@ -100,6 +105,13 @@ func (m *metrics) succeeded(took time.Duration) {
 	m.requests.WithLabelValues(outcomeSuccess).Inc()
 	m.duration.Observe(took.Seconds())
 	m.recent.add(took)
+}
+
+// ignore counts parameters without effect; their names come from a fixed list.
+func (m *metrics) ignore(names []string) {
+	for _, name := range names {
+		m.ignored.WithLabelValues(name).Inc()
+	}
 }
 
 // outcome names what a status means for gpt_oss_request_count.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gptoss/gptoss-operator/server/openai"
 	"github.com/gptoss/gptoss-operator/server/page"
+	"github.com/gptoss/gptoss-operator/server/sse"
 )
 
 // handler is an http.HandlerFunc that leaves failing to its caller. It must not return an error after its first byte.
@@ -25,7 +26,7 @@ var errClientGone = errors.New("the client is gone")
 const statusClientGone = 499
 
 // writeTimeout is how long a client may refuse to read before it is dropped.
-const writeTimeout = time.Minute
+const writeTimeout = sse.WriteTimeout
 
 // routes lays the API out. Health and metrics are open: probes and Prometheus have no key. So is the page: what it asks
 // of the API needs one.
@@ -37,7 +38,20 @@ func (s *Server) routes() http.Handler {
 	handle("/v1/health", map[string]handler{http.MethodGet: s.health})
 	handle("/v1/metrics", map[string]handler{http.MethodGet: s.metrics.serve})
 	handle("/v1/models", map[string]handler{http.MethodGet: s.guard(s.models)})
-	handle("/v1/chat/completions", map[string]handler{http.MethodPost: s.guard(s.chat)})
+	handle("/v1/models/{id...}", map[string]handler{http.MethodGet: s.guard(s.oneModel)})
+	handle("/v1/chat/completions", map[string]handler{
+		http.MethodPost: s.guard(s.booked(s.chat)), http.MethodGet: s.forEventSource(s.guard(s.booked(s.chatEvents))),
+	})
+	handle("/v1/chat/completions/render", map[string]handler{http.MethodPost: s.guard(s.renderChat)})
+	handle("/v1/stream-tickets", map[string]handler{http.MethodPost: s.guard(s.issueTicket)})
+	for _, path := range []string{"/v1/completions", "/completions"} { // the second as TGI has it
+		handle(path, map[string]handler{http.MethodPost: s.guard(s.booked(s.text))})
+	}
+	handle("/generate", map[string]handler{http.MethodPost: s.asTGI(s.guard(s.booked(s.generate(false))))})
+	handle("/generate_stream", map[string]handler{http.MethodPost: s.asTGI(s.guard(s.booked(s.generate(true))))})
+	handle("/info", map[string]handler{http.MethodGet: s.asTGI(s.guard(s.info))})
+	handle("/tokenize", map[string]handler{http.MethodPost: s.guard(s.tokenize)})
+	handle("/detokenize", map[string]handler{http.MethodPost: s.guard(s.detokenize)})
 	if s.options.Page {
 		serve := map[string]handler{http.MethodGet: plain(page.Handler(s.catch(notFound)))}
 		handle("/{$}", serve)
@@ -115,7 +129,7 @@ func (s *Server) catch(h handler) http.Handler {
 			noteOf(r).status = statusClientGone
 			return
 		}
-		e := s.explain(r, err)
+		e := s.explain(noteOf(r).requestID, err)
 		if e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable {
 			w.Header().Set("Retry-After", strconv.Itoa(s.retryAfter()))
 		}
@@ -124,14 +138,14 @@ func (s *Server) catch(h handler) http.Handler {
 }
 
 // explain decides what the client sees of an error; details of our own failures go to the log only.
-func (s *Server) explain(r *http.Request, err error) *openai.Error {
+func (s *Server) explain(requestID string, err error) *openai.Error {
 	if e, ok := errors.AsType[*openai.Error](err); ok {
 		return e
 	}
 	if errors.Is(err, errShutdown) {
 		return unavailable(openai.CodeShuttingDown, "The server is shutting down; send the request again.")
 	}
-	s.log.Error("request failed", "request_id", noteOf(r).requestID, "error", err.Error())
+	s.log.Error("request failed", "request_id", requestID, "error", err.Error())
 	return internalError()
 }
 

@@ -2,14 +2,16 @@
 //
 // A [Server] is born without a model and listens at once: health says "unavailable" and everything else is refused with
 // 503 until [Server.SetModel]. Handlers return errors and one place (routes.go) turns them into the error body. A chat
-// completion takes one path whether it streams or not (completion.go): token ids in, deltas out; the difference is only
+// completion takes one path whether it streams or not (run.go and package answer): token ids in, deltas out; the difference is only
 // what is done with a delta. Prompts, completions and keys are never logged.
 package server
 
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
@@ -18,6 +20,7 @@ import (
 	"github.com/gptoss/gptoss-operator/engine"
 	"github.com/gptoss/gptoss-operator/engine/harmony"
 	"github.com/gptoss/gptoss-operator/server/options"
+	"github.com/gptoss/gptoss-operator/server/ticket"
 )
 
 // Generator runs prompts; *engine.Engine is one.
@@ -37,13 +40,18 @@ type Encoder interface {
 type Vocabulary interface {
 	TokenBytes(id int32) []byte
 	IsSpecial(id int32) bool
+	// Size is one more than the highest id.
+	Size() int
+	// Append adds the tokens of ordinary text, Special finds a control token by its name.
+	Append(ids []int32, text string) []int32
+	Special(name string) (int32, bool)
 }
 
 // Model is a loaded model.
 type Model struct {
 	Generator Generator
 	Encoder   Encoder
-	// Vocabulary spells tokens for log probabilities, which are refused where it is nil.
+	// Vocabulary spells tokens for log probabilities and reads raw prompts, which are refused where it is nil.
 	Vocabulary       Vocabulary
 	ContextLength    int // tokens of prompt and answer together
 	ActiveParameters int64
@@ -73,6 +81,7 @@ type Server struct {
 	now     func() time.Time
 	newID   func(prefix string) string
 	keys    *keyring
+	tickets *ticket.Box
 	metrics *metrics
 	model   atomic.Pointer[Model]
 	// leaving is true from the moment when the process was asked to end.
@@ -98,9 +107,13 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	tickets, err := ticket.Load(c.Options.TicketKeyFile, c.Now)
+	if err != nil {
+		return nil, err
+	}
 	s := &Server{
 		options: c.Options, version: c.Version, log: c.Logger, aliases: c.Aliases, now: c.Now, newID: c.NewID, keys: keys,
-		after: time.After,
+		after: time.After, tickets: tickets,
 	}
 	s.metrics = newMetrics(s)
 	return s, nil
@@ -111,6 +124,12 @@ func (s *Server) SetModel(m *Model) { s.model.Store(m) }
 
 // Handler returns the whole HTTP API.
 func (s *Server) Handler() http.Handler { return s.observe(s.recoverPanics(s.routes())) }
+
+// fingerprint names the model and the program that runs it.
+func (s *Server) fingerprint(m *Model) string {
+	digest := sha256.Sum256(fmt.Appendf(nil, "%q %q %d %d", s.version, s.options.ModelName(), m.TotalParameters, m.ContextLength))
+	return fmt.Sprintf("fp_%x", digest[:5])
+}
 
 // randomID has 130 random bits after the prefix.
 func randomID(prefix string) string { return prefix + rand.Text() }

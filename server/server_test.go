@@ -83,7 +83,8 @@ func TestRoutes(t *testing.T) {
 	}{
 		"unknown below /v1": {http.MethodGet, "/v1/embeddings", 404, openai.CodeNotFound, ""},
 		"unknown elsewhere": {http.MethodPost, "/x", 404, openai.CodeNotFound, ""},
-		"get a completion":  {http.MethodGet, "/v1/chat/completions", 405, openai.CodeMethodNotAllowed, "POST"},
+		"put a completion":  {http.MethodPut, "/v1/chat/completions", 405, openai.CodeMethodNotAllowed, "GET, HEAD, POST"},
+		"get, not a stream": {http.MethodGet, "/v1/chat/completions", 400, openai.CodeInvalidValue, ""},
 		"post to models":    {http.MethodPost, "/v1/models", 405, openai.CodeMethodNotAllowed, "GET, HEAD"},
 		"delete health":     {http.MethodDelete, "/v1/health", 405, openai.CodeMethodNotAllowed, "GET, HEAD"},
 	}
@@ -196,7 +197,7 @@ func TestMetrics(t *testing.T) {
 	})
 	f.do(t, http.MethodPost, "/v1/chat/completions", ask(""), "Authorization", "Bearer key")
 	f.do(t, http.MethodPost, "/v1/chat/completions", ask(`,"stream":true`), "Authorization", "Bearer key")
-	f.do(t, http.MethodPost, "/v1/chat/completions", ask(`,"n":3`), "Authorization", "Bearer key")
+	f.do(t, http.MethodPost, "/v1/chat/completions", ask(`,"n":99`), "Authorization", "Bearer key")
 	got := f.do(t, http.MethodGet, "/v1/metrics", "")
 	prompt := len(g.requests[0].Prompt)
 	for _, want := range []string{

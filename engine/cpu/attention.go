@@ -78,28 +78,56 @@ func (w *worker) headParts() int {
 }
 
 // attend mixes values for a few pairs of live row and part of the heads. Rows of a part follow each other: neighbours in
-// a prompt read the same pages.
+// a prompt read the same pages, and two of them are computed together.
 func (w *worker) attend(first, last int) {
-	c, l := w.weights.Config, &w.weights.Layers[w.layer]
-	parts, n := w.headParts(), len(w.live)
-	heads, width := c.KVHeads/parts, w.size.query/parts
-	blocks := kernel.Blocks(width)
-	for i := first; i < last; i++ {
+	n := len(w.live)
+	for i := first; i < last; {
 		part, j := i/n, i%n
-		t := int(w.live[j])
-		position := int(w.batch.rows[t].position)
-		query := kernel.Query{
-			Last:  position + 1,
-			Table: w.table(t),
-			Scale: float32(1 / math.Sqrt(float64(c.HeadDim))),
-			Sinks: l.Sinks,
+		if i+1 < last && j+1 < n && w.batch.rows[w.live[j]].sequence == w.batch.rows[w.live[j+1]].sequence {
+			w.attendPair(part, j)
+			i += 2
+			continue
 		}
-		if window := c.Window(w.layer); window > 0 {
-			query.First = max(0, position+1-window)
-		}
-		w.kernel.Attend(w.mixed, w.qkv[t][:w.size.query], &w.cache.layers[w.layer], &query, part*heads, (part+1)*heads, &w.attention)
-		w.kernel.Quantise(w.attended[j][part*blocks:(part+1)*blocks], w.mixed[part*width:(part+1)*width])
+		query := w.query(j)
+		t, heads := w.live[j], w.weights.Config.KVHeads/w.headParts()
+		w.kernel.Attend(w.mixed[0], w.qkv[t][:w.size.query], &w.cache.layers[w.layer], &query, part*heads, (part+1)*heads, &w.attention)
+		w.mix(part, j, w.mixed[0])
+		i++
 	}
+}
+
+// attendPair is attend for live rows j and j+1 of one sequence.
+func (w *worker) attendPair(part, j int) {
+	heads := w.weights.Config.KVHeads / w.headParts()
+	query := [2]kernel.Query{w.query(j), w.query(j + 1)}
+	q := [2][]float32{w.qkv[w.live[j]][:w.size.query], w.qkv[w.live[j+1]][:w.size.query]}
+	w.kernel.AttendPair(&w.mixed, &q, &w.cache.layers[w.layer], &query, part*heads, (part+1)*heads, &w.attention)
+	for i := range w.mixed {
+		w.mix(part, j+i, w.mixed[i])
+	}
+}
+
+// mix quantises what a part of the heads of live row j found.
+func (w *worker) mix(part, j int, found []float32) {
+	width := w.size.query / w.headParts()
+	blocks := kernel.Blocks(width)
+	w.kernel.Quantise(w.attended[j][part*blocks:(part+1)*blocks], found[part*width:(part+1)*width])
+}
+
+// query says what live row j attends to in this layer.
+func (w *worker) query(j int) kernel.Query {
+	c, t := w.weights.Config, int(w.live[j])
+	position := int(w.batch.rows[t].position)
+	query := kernel.Query{
+		Last:  position + 1,
+		Table: w.table(t),
+		Scale: float32(1 / math.Sqrt(float64(c.HeadDim))),
+		Sinks: w.weights.Layers[w.layer].Sinks,
+	}
+	if window := c.Window(w.layer); window > 0 {
+		query.First = max(0, position+1-window)
+	}
+	return query
 }
 
 // output adds the output projection and its bias to the residual of all live rows, for the columns of a few tiles.

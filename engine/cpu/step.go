@@ -166,15 +166,15 @@ type worker struct {
 	layer int
 	live  []int32 // the rows that go on in this layer; "live row" j is row live[j]
 
-	normed    []float32   // [hidden]
-	mixed     []float32   // [heads × head_dim], of which one part of the heads is in use
-	gateUp    [][]float32 // [rowChunk][2 × intermediate], overlapping
+	normed    []float32    // [hidden]
+	mixed     [2][]float32 // [heads × head_dim], of which one part of the heads is in use, for each of two rows
+	gateUp    [][]float32  // [rowChunk][2 × intermediate], overlapping
 	attention kernel.Workspace
 }
 
 func newWorker(m *Model, id int) *worker {
 	d := m.size
-	w := &worker{Model: m, id: id, normed: make([]float32, d.hidden), mixed: make([]float32, d.query)}
+	w := &worker{Model: m, id: id, normed: make([]float32, d.hidden), mixed: [2][]float32{make([]float32, d.query), make([]float32, d.query)}}
 	// A product writes to rows as wide as the matrix, of which a chunk of tiles fills 64 columns. The rows lie 64 columns
 	// apart, so that those never meet, and the memory stays in the cache.
 	flat := make([]float32, (rowChunk-1)*chunkRows+2*d.inter)

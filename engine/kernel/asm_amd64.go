@@ -43,7 +43,9 @@ func mulTileAVX512(n int, f kind, out *tileSums, s, w *byte, rows *[maxTokens]*B
 	case f == kindMXFP4 && n == 4:
 		mulMXFP4x4AVX512(out, s, w, rows, blocks)
 	case f == kindMXFP4:
-		mulMXFP4x8AVX512(out, s, w, rows, blocks)
+		if !mulMXFP4x8ShiftAVX512(out, s, w, rows, blocks) {
+			mulMXFP4x8AVX512(out, s, w, rows, blocks)
+		}
 	case n == 1:
 		mulInt8x1AVX512(out, s, w, rows, blocks)
 	case n == 2:
@@ -92,6 +94,11 @@ func mulMXFP4x4AVX512(out *tileSums, scales, weights *byte, x *[8]*Block, blocks
 
 //go:noescape
 func mulMXFP4x8AVX512(out *tileSums, scales, weights *byte, x *[8]*Block, blocks int)
+
+// mulMXFP4x8ShiftAVX512 is mulMXFP4x8AVX512 for ordinary scales; what it writes for others means nothing.
+//
+//go:noescape
+func mulMXFP4x8ShiftAVX512(out *tileSums, scales, weights *byte, x *[8]*Block, blocks int) (ordinary bool)
 
 //go:noescape
 func mulInt8x1AVX512(out *tileSums, scales, weights *byte, x *[8]*Block, blocks int)

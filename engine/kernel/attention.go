@@ -66,6 +66,7 @@ type Workspace struct {
 	rows   [MaxPageTokens * MaxHeadDim]float32 // [token][dim]
 	scores [MaxPageTokens * lanes]float32      // [token][query head]
 	state  softmaxState
+	pair   pairSpace
 }
 
 // softmaxState is an online softmax of 8 query heads: the largest score so far, the
@@ -89,6 +90,18 @@ type Query struct {
 // h / (query heads / kv heads). Keys are taken page by page, in order of position,
 // so the result depends on nothing but the positions attended to and the page size.
 func (k Kernel) Attend(dst, q []float32, pages *Pages, query *Query, first, last int, ws *Workspace) {
+	checkAttend(dst, q, pages, query)
+	dim, group := pages.Dim, len(query.Sinks)/pages.Heads
+	for head := first; head < last; head++ {
+		for lo := head * group; lo < (head+1)*group; lo += lanes {
+			n := min(lanes, (head+1)*group-lo)
+			k.attendGroup(dst[lo*dim:][:n*dim], q[lo*dim:][:n*dim], query.Sinks[lo:lo+n], pages, query, head, ws)
+		}
+	}
+}
+
+// checkAttend panics unless all shapes fit; assembly relies on it.
+func checkAttend(dst, q []float32, pages *Pages, query *Query) {
 	dim := pages.Dim
 	group := len(query.Sinks) / pages.Heads
 	switch {
@@ -98,12 +111,6 @@ func (k Kernel) Attend(dst, q []float32, pages *Pages, query *Query, first, last
 		panic("kernel: Attend: heads do not fit")
 	case query.First < 0 || query.First > query.Last || query.Last > len(query.Table)*pages.Tokens:
 		panic("kernel: Attend: positions do not fit the table")
-	}
-	for head := first; head < last; head++ {
-		for lo := head * group; lo < (head+1)*group; lo += lanes {
-			n := min(lanes, (head+1)*group-lo)
-			k.attendGroup(dst[lo*dim:][:n*dim], q[lo*dim:][:n*dim], query.Sinks[lo:lo+n], pages, query, head, ws)
-		}
 	}
 }
 

@@ -214,7 +214,10 @@ func TestKernelsDoNotAllocate(t *testing.T) {
 	blocks := make([]Block, Blocks(len(row)))
 	eachVariant(t, func(t *testing.T, k Kernel) {
 		steps := map[string]func(){
-			"Attend":     func() { k.Attend(out, q, &c.pages, &query, 0, 2, ws) },
+			"Attend": func() { k.Attend(out, q, &c.pages, &query, 0, 2, ws) },
+			"AttendPair": func() {
+				k.AttendPair(&[2][]float32{out, out}, &[2][]float32{q, q}, &c.pages, &[2]Query{query, query}, 0, 2, ws)
+			},
 			"Store":      func() { c.pages.Store(0, 1, c.keys[0], c.values[0]) },
 			"Quantise":   func() { k.Quantise(blocks, row) },
 			"RMSNorm":    func() { k.RMSNorm(row, row, row, 1e-5) },
@@ -234,4 +237,64 @@ func TestKernelsDoNotAllocate(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestAttendPair has, for each of two tokens, what it gets alone.
+func TestAttendPair(t *testing.T) {
+	tests := map[string]struct {
+		first, last                [2]int
+		pageTokens, kv, group, dim int
+		sink                       float32
+	}{
+		"neighbours in a full layer":         {[2]int{0, 0}, [2]int{299, 300}, 32, 2, 8, 64, 0.5},
+		"the second begins a page":           {[2]int{0, 0}, [2]int{64, 65}, 32, 2, 8, 64, 0.5},
+		"neighbours in a window":             {[2]int{171, 172}, [2]int{299, 300}, 32, 2, 8, 64, 0.5},
+		"the window leaves a page":           {[2]int{31, 32}, [2]int{159, 160}, 32, 1, 8, 64, 0.5},
+		"pages of one token":                 {[2]int{3, 4}, [2]int{20, 21}, 1, 1, 8, 64, 0.5},
+		"the first of all":                   {[2]int{0, 0}, [2]int{1, 2}, 16, 1, 8, 64, 0.5},
+		"far apart":                          {[2]int{0, 40}, [2]int{30, 70}, 16, 1, 8, 64, 0.5},
+		"the later one first":                {[2]int{2, 1}, [2]int{40, 39}, 16, 1, 8, 64, 0.5},
+		"nothing but sinks beside something": {[2]int{0, 0}, [2]int{0, 20}, 16, 1, 8, 64, 0.5},
+		"few query heads":                    {[2]int{0, 0}, [2]int{69, 70}, 16, 2, 3, 32, 0.5},
+		"twelve query heads in two parts":    {[2]int{0, 0}, [2]int{69, 70}, 16, 2, 12, 128, 0.5},
+		"a head as wide as the workspace":    {[2]int{0, 0}, [2]int{69, 70}, 64, 1, 8, 256, 0.5},
+		"a width of half a register":         {[2]int{0, 0}, [2]int{69, 70}, 16, 1, 8, 16, 0.5},
+		"a sink far above all scores":        {[2]int{171, 172}, [2]int{299, 300}, 32, 1, 8, 64, 1e4},
+		"a sink far below all scores":        {[2]int{171, 172}, [2]int{299, 300}, 32, 1, 8, 64, -1e4},
+		"a sink of minus infinity":           {[2]int{31, 32}, [2]int{159, 160}, 32, 1, 8, 64, float32(math.Inf(-1))},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			for side, atEnd := range sides {
+				c := newCache(t, 5, max(tc.last[0], tc.last[1]), tc.pageTokens, tc.kv, tc.dim, atEnd)
+				r, heads := seeded(6), tc.kv*tc.group
+				table, sinks := guardedCopy(t, c.table, atEnd), guardedCopy(t, normal(r, heads, 1), atEnd)
+				sinks[0] = tc.sink
+				for i := range min(tc.first[0], tc.first[1]) / tc.pageTokens {
+					table[i] = -1 // freed behind the window
+				}
+				var q, got, want [2][]float32
+				var query [2]Query
+				for i := range q {
+					q[i] = guardedCopy(t, normal(r, heads*tc.dim, 2), atEnd)
+					want[i], got[i] = make([]float32, len(q[i])), guarded[float32](t, len(q[i]), atEnd)
+					query[i] = Query{First: tc.first[i], Last: tc.last[i], Table: table, Scale: 0.125, Sinks: sinks}
+					Kernel{}.Attend(want[i], q[i], &c.pages, &query[i], 0, tc.kv, &Workspace{})
+				}
+				eachVariant(t, func(t *testing.T, k Kernel) {
+					ws := guarded[Workspace](t, 1, atEnd)
+					for i := range ws[0].rows {
+						ws[0].rows[i] = float32(math.NaN())
+					}
+					for head := range tc.kv {
+						k.AttendPair(&got, &q, &c.pages, &query, head, head+1, &ws[0])
+					}
+					for i := range got {
+						wantSame(t, fmt.Sprintf("%s, token %d", side, i), got[i], want[i])
+						clear(got[i])
+					}
+				})
+			}
+		})
+	}
 }

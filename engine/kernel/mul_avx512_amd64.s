@@ -231,6 +231,78 @@ loop:
 	VZEROUPPER
 	RET
 
+// Of ordinary scales the product is an addition of exponents, which runs beside the multiplications of the dot products
+// instead of among them: bits(activation scale) + (weight scale byte - 127)·2^23. Ordinary are activation scales from 2^-95
+// to 2^33 and weight scale bytes from 96 to 159; then all results have exponents from 1 to 191. What is not shows as a high bit.
+//
+//	Z20 R15  what is or-ed of weight scale bytes - 96 and of activation scales - 2^-95, as integers
+//	Z21      127 - 96
+//	Z22      the bits that no ordinary scale byte - 96 has
+//	Z29      127
+#define SHIFT_CONSTANTS \
+	MOVL $31, R14 \
+	VPBROADCASTD R14, Z21 \
+	MOVL $0xffffffc0, R14 \
+	VPBROADCASTD R14, Z22 \
+	MOVL $127, R14 \
+	VPBROADCASTD R14, Z29 \
+	VPXORD Z20, Z20, Z20 \
+	XORL R15, R15
+
+#define SHIFT(P, INT, SUM) \
+	MOVL 32(P)(BX*1), R14 \
+	SUBL $0x10000000, R14 \
+	ORL R14, R15 \
+	VPADDD.BCST 32(P)(BX*1), Z18, Z19 \
+	VCVTDQ2PS INT, INT \
+	VFMADD231PS Z19, INT, SUM
+
+// func mulMXFP4x8ShiftAVX512(out *tileSums, scales, weights *byte, x *[8]*Block, blocks int) (ordinary bool)
+TEXT ·mulMXFP4x8ShiftAVX512(SB), NOSPLIT, $0-41
+	ARGS
+	ROWS8
+	FOUR_CONSTANTS
+	SHIFT_CONSTANTS
+	ZERO8
+loop:
+	FOUR_START8
+	FOUR_LOAD(0)
+	FOUR8(0)
+	FOUR_LOAD(1)
+	FOUR8(1)
+	FOUR_LOAD(2)
+	FOUR8(2)
+	FOUR_LOAD(3)
+	FOUR8(3)
+	VPMOVZXBD (DI), Z18
+	VPSUBD Z29, Z18, Z18
+	VPADDD Z21, Z18, Z17
+	VPORD Z17, Z20, Z20
+	VPSLLD $23, Z18, Z18
+	SHIFT(R8, Z8, Z0)
+	SHIFT(R9, Z9, Z1)
+	SHIFT(R10, Z10, Z2)
+	SHIFT(R11, Z11, Z3)
+	SHIFT(R12, Z12, Z4)
+	SHIFT(R13, Z13, Z5)
+	SHIFT(AX, Z14, Z6)
+	SHIFT(DX, Z15, Z7)
+	ADDQ $256, SI
+	ADDQ $16, DI
+	ADDQ $40, BX
+	DECQ CX
+	JNZ loop
+	VPTESTMD Z22, Z20, K1
+	KMOVW K1, BX
+	ANDL $0xc0000000, R15
+	ORL R15, BX
+	SETEQ ordinary+40(FP)
+	MOVQ out+0(FP), R15
+	HALVE8
+	STORE8
+	VZEROUPPER
+	RET
+
 // 8-bit weights. Z31 is 0x80 in every byte: w xor 0x80 is w+128, whose correction is eight times Bias.
 #define EIGHT_CONSTANTS \
 	MOVL $0x80808080, R14 \

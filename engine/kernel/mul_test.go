@@ -104,6 +104,9 @@ var formats = map[string]func(t testing.TB, r *rand.Rand, rows, cols int, atEnd 
 	"MXFP4 with denormal scale bytes": func(t testing.TB, r *rand.Rand, rows, cols int, atEnd bool) product {
 		return newMXFP4(t, r, rows, cols, []byte{0, 1}, atEnd)
 	},
+	"MXFP4 with scale bytes from 95 to 160": func(t testing.TB, r *rand.Rand, rows, cols int, atEnd bool) product {
+		return newMXFP4(t, r, rows, cols, []byte{95, 96, 127, 159, 160}, atEnd)
+	},
 	"int8": newInt8,
 }
 
@@ -236,6 +239,39 @@ func TestScaleByte255AndNaNActivationsAreNotLost(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestOneOddScaleAmongMany has it in any place among ordinary ones, in weights and activations.
+func TestOneOddScaleAmongMany(t *testing.T) {
+	const rows, cols, tokens = 32, 96, 8
+	scales := map[string]float32{
+		"zero": 0, "the least number": math.SmallestNonzeroFloat32, "below 2^-95": 0x1.fffffep-96, "2^-95": 0x1p-95,
+		"below 2^33": 0x1.fffffep32, "2^33": 0x1p33, "2^100": 0x1p100, "infinity": float32(math.Inf(1)), "NaN": float32(math.NaN()),
+	}
+	for _, weight := range []byte{0, 1, 95, 96, 120, 159, 160, 254, 255} {
+		p := newMXFP4(t, seeded(12), rows, cols, []byte{119, 119, 120, 120, 120, 121, 121, weight}, true)
+		for name, scale := range scales {
+			t.Run(fmt.Sprintf("weights of %d, activations of %s", weight, name), func(t *testing.T) {
+				x := quantised(t, seeded(11), tokens, cols, true)
+				for i := range tokens {
+					for j := range cols / BlockLen {
+						before := x[i][j].Scale
+						x[i][j].Scale = scale
+						want := guardedRows(t, tokens, rows, true)
+						p.mul(Kernel{}, want, x, 0, p.tiles)
+						eachVariant(t, func(t *testing.T, k Kernel) {
+							got := guardedRows(t, tokens, rows, true)
+							p.mul(k, got, x, 0, p.tiles)
+							for row := range want {
+								wantSame(t, fmt.Sprintf("row %d, the scale in block %d of row %d", row, j, i), got[row], want[row])
+							}
+						})
+						x[i][j].Scale = before
+					}
+				}
+			})
+		}
+	}
 }
 
 func TestPackingTileByTile(t *testing.T) {

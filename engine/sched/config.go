@@ -74,6 +74,9 @@ type Request struct {
 	// Tenant is who asks: places and prompt tokens are shared out between
 	// tenants, prefixes are not shared across them.
 	Tenant string
+	// Salt keeps prefixes apart within a tenant: only sequences with the same one
+	// share them.
+	Salt string
 	// Prompt has at least one token. It must not change before the sequence ends.
 	Prompt []int32
 	// MaxTokens is how many tokens may be sampled, at least one.

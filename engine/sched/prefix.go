@@ -13,7 +13,7 @@ func (s *Scheduler) hash(q *sequence) {
 		q.digests = make([]digest, 0, s.config.pages(q.positions))
 	}
 	for i := len(q.digests); i < len(q.tokens)/n; i++ {
-		parent := &q.tenant.root
+		parent := &q.root
 		if i > 0 {
 			parent = &q.digests[i-1]
 		}

@@ -60,7 +60,10 @@ func (s *Scheduler) Add(r Request) (ID, error) {
 	}
 	t := s.tenant(r.Tenant)
 	s.lastID++
-	q := &sequence{id: s.lastID, tenant: t, arrived: r.Arrived, tokens: r.Prompt, prompt: len(r.Prompt), positions: positions}
+	q := &sequence{id: s.lastID, tenant: t, arrived: r.Arrived, tokens: r.Prompt, prompt: len(r.Prompt), positions: positions, root: t.root}
+	if r.Salt != "" {
+		q.root = sha256.Sum256(append(t.root[:len(t.root):len(t.root)], r.Salt...))
+	}
 	t.sequences++
 	t.queue = append(t.queue, q)
 	s.byID[q.id] = q

@@ -19,7 +19,7 @@ var update = flag.Bool("update", false, "write the answers of the scripts in tes
 // scheduler answered:
 //
 //	new page=4 full=8 window=8 sees=8 swapfull=0 swapwindow=0 sequences=4 batch=4 tokens=16 timeout=0 cache=true
-//	add NAME [tenant=NAME] prompt=1..4,9 [max=3] [at=10ms]
+//	add NAME [tenant=NAME] [salt=TEXT] prompt=1..4,9 [max=3] [at=10ms]
 //	step [now=20ms] [prompts=8] [cancel=NAME] [stop=NAME] [fail=NAME] [times=2]   one pass; the removals come while it runs
 //	abort                                                                         one pass that fails
 //	cancel NAME                                                                   between two passes
@@ -171,7 +171,7 @@ func (r *script) create(o options) string {
 }
 
 func (r *script) add(name string, o options) string {
-	id, err := r.s.Add(Request{Tenant: o["tenant"], Prompt: r.tokens(o["prompt"]), MaxTokens: r.number(o, "max", 3), Arrived: r.time(o, "at")})
+	id, err := r.s.Add(Request{Tenant: o["tenant"], Salt: o["salt"], Prompt: r.tokens(o["prompt"]), MaxTokens: r.number(o, "max", 3), Arrived: r.time(o, "at")})
 	if err != nil {
 		return fmt.Sprintln(err)
 	}

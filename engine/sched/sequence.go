@@ -32,6 +32,7 @@ type sequence struct {
 	positions int     // at most to be computed
 	computed  int     // positions that the pages hold
 
+	root      digest   // begins its chain
 	digests   []digest // of complete blocks of tokens, as far as hashed
 	committed int      // blocks that were offered to the prefix cache
 	wanted    int      // blocks whose full pages were cached when it looked
@@ -68,7 +69,7 @@ func byService(a, b *sequence) int {
 // tenant is what the sequences of one tenant share. It lives as long as it has any.
 type tenant struct {
 	name      string
-	root      digest      // begins its chains
+	root      digest      // begins the chains of its sequences
 	queue     []*sequence // waiting, in order of arrival
 	sequences int         // in any state
 	admitted  int         // of these, running or preempted

@@ -101,18 +101,19 @@ func measure(ctx context.Context, s settings, stdout io.Writer, say func(string,
 	if err := s.makeModels(ctx, say); err != nil {
 		return err
 	}
-	record, err := s.takeTurns(ctx, say)
-	if err != nil {
-		return err
+	record, failed := s.takeTurns(ctx, say)
+	if len(record.Turns) == 0 {
+		return failed
 	}
+	// Turns take minutes each: those before a failure or an interruption are not lost.
 	record.Table = s.rows(record.Turns)
 	if s.json != "" {
 		if err := record.save(s.json); err != nil {
-			return err
+			return errors.Join(failed, err)
 		}
 	}
-	_, err = io.WriteString(stdout, s.markdown(record))
-	return err
+	_, err := io.WriteString(stdout, s.markdown(record))
+	return errors.Join(failed, err)
 }
 
 // parse reads the command line; cache is where models are made unless it says so.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -299,5 +300,30 @@ func TestFailures(t *testing.T) {
 				t.Errorf("error %v, want %s", err, tc.want)
 			}
 		})
+	}
+}
+
+// TestFailureKeepsTurns has what was measured before a peer failed.
+func TestFailureKeepsTurns(t *testing.T) {
+	dir := t.TempDir()
+	kept := filepath.Join(dir, "record.json")
+	s, err := parse([]string{
+		"--server", script(t, dir, "server", "ours.json"), "--model=demo", "--gguf=x.gguf", "--rounds=1", "--foreign=1000",
+		"--peer", "llama.cpp=" + dir + "/none", "--json", kept,
+	}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.look = 0
+	var out bytes.Buffer
+	if err := measure(t.Context(), s, &out, t.Logf); err == nil || !strings.Contains(err.Error(), "no such file") {
+		t.Errorf("error %v, want that of the peer", err)
+	}
+	if !strings.Contains(out.String(), "| prefill, 512 tokens (tok/s) | - | 44.00 [42.00–46.00] |") {
+		t.Errorf("the table is\n%s", out.String())
+	}
+	var r record
+	if data, err := os.ReadFile(kept); err != nil || json.Unmarshal(data, &r) != nil || len(r.Turns) != 2 {
+		t.Errorf("the record has %d turns (%v), want 2", len(r.Turns), err)
 	}
 }

@@ -50,12 +50,13 @@ func (r *record) save(path string) error {
 	return os.WriteFile(path, append(data, '\n'), 0o644)
 }
 
-// takeTurns lets us and every peer measure, one after the other, as often as there are rounds.
+// takeTurns lets us and every peer measure, one after the other, as often as there are rounds. Beside an error are the
+// turns before it.
 func (s *settings) takeTurns(ctx context.Context, say func(string, ...any)) (*record, error) {
 	r := &record{Started: time.Now().UTC().Format(time.RFC3339), Model: s.model, GGUF: s.gguf, Threads: s.threads}
 	for _, t := range s.plan() {
 		if err := s.take(ctx, r, t, say); err != nil {
-			return nil, err
+			return r, err
 		}
 	}
 	return r, nil

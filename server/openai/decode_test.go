@@ -66,11 +66,14 @@ func TestDecodeChatRequest(t *testing.T) {
 		},
 		"neutral values of what is not served": {
 			body(`,"n":1,"logprobs":false,"top_logprobs":0,"logit_bias":{ },"frequency_penalty":0.0,"presence_penalty":0,"response_format":{"type":"text"},"top_k":-1,"modalities":["text"],"functions":[]`),
-			base(nil),
+			base(func(r *ChatRequest) { r.N = 1 }),
 		},
 		"harmless and unknown parameters": {
 			body(`,"user":"u","metadata":{"a":1},"store":true,"service_tier":"auto","verbosity":"low","prediction":{},"parallel_tool_calls":false,"whatever":[1]`),
-			base(nil),
+			base(func(r *ChatRequest) {
+				r.ServiceTier, r.SingleToolCall = true, true
+				r.Ignored = []string{"store", "metadata", "user", "service_tier", "prediction", "verbosity"}
+			}),
 		},
 		"no tools": {body(`,"tools":[],"tool_choice":"none"`), base(func(r *ChatRequest) { r.ToolChoice = ToolChoiceNone })},
 		"a tool keeps the order of its keys": {
@@ -139,7 +142,7 @@ func TestDecodeChatRequestErrors(t *testing.T) {
 		"message null":      {messages(`[null]`), CodeInvalidType, "messages[0]", "Invalid type for 'messages[0]': expected an object, but got null."},
 		"no role":           {messages(`[{"content":"x"}]`), CodeMissingField, "messages[0].role", "Missing required field: messages[0].role"},
 		"unknown role":      {messages(`[{"role":"root","content":"x"}]`), CodeInvalidValue, "messages[0].role", `Invalid value for 'messages[0].role': must be system, developer, user, assistant or tool, not "root".`},
-		"old role":          {messages(`[{"role":"function","content":"x"}]`), CodeInvalidValue, "messages[0].role", `Invalid value for 'messages[0].role': "function" is no longer supported; use "tool".`},
+		"old role, no call": {messages(`[{"role":"function","name":"f","content":"x"}]`), CodeInvalidValue, "messages[0].name", `Invalid value for 'messages[0].name': no assistant message before it made the call "function:f".`},
 		"no content":        {messages(`[{"role":"user"}]`), CodeMissingField, "messages[0].content", "Missing required field: messages[0].content"},
 		"null content":      {messages(`[{"role":"user","content":null}]`), CodeInvalidType, "messages[0].content", "Invalid type for 'messages[0].content': expected a string or an array of text parts, but got null."},
 		"content a number":  {messages(`[{"role":"user","content":5}]`), CodeInvalidType, "messages[0].content", "Invalid type for 'messages[0].content': expected a string or an array of text parts, but got a number."},
@@ -160,14 +163,14 @@ func TestDecodeChatRequestErrors(t *testing.T) {
 		"five stops":        {body(`,"stop":["a","b","c","d","e"]`), CodeInvalidValue, "stop", "Invalid value for 'stop': at most 4 sequences are allowed, not 5."},
 		"an empty stop":     {body(`,"stop":""`), CodeInvalidValue, "stop", "Invalid value for 'stop': a sequence must have 1 to 1000 bytes."},
 		"stop a number":     {body(`,"stop":[1]`), CodeInvalidType, "stop[0]", "Invalid type for 'stop[0]': expected a string, but got a number."},
-		"two answers":       {body(`,"n":2`), CodeUnsupported, "n", "Unsupported parameter: 'n' is not supported with this value: one answer is made for each request; send several requests."},
+		"too many answers":  {body(`,"n":129`), CodeInvalidValue, "n", "Invalid value for 'n': must be an integer from 1 to 128."},
 		"top, no logprobs":  {body(`,"top_logprobs":3`), CodeInvalidValue, "top_logprobs", "Invalid value for 'top_logprobs': it is only allowed when logprobs is true."},
 		"top, logprobs off": {body(`,"logprobs":false,"top_logprobs":1`), CodeInvalidValue, "top_logprobs", "Invalid value for 'top_logprobs': it is only allowed when logprobs is true."},
 		"too many top":      {body(`,"logprobs":true,"top_logprobs":21`), CodeInvalidValue, "top_logprobs", "Invalid value for 'top_logprobs': must be an integer from 0 to 20."},
 		"negative top":      {body(`,"logprobs":true,"top_logprobs":-1`), CodeInvalidValue, "top_logprobs", "Invalid value for 'top_logprobs': must be an integer from 0 to 20."},
 		"half a top":        {body(`,"logprobs":true,"top_logprobs":1.5`), CodeInvalidType, "top_logprobs", "Invalid type for 'top_logprobs': expected an integer, but got a fraction or an exponent."},
 		"old logprobs":      {body(`,"logprobs":5`), CodeInvalidType, "logprobs", "Invalid type for 'logprobs': expected a boolean, but got a number."},
-		"logit_bias":        {body(`,"logit_bias":{"1":5}`), CodeUnsupported, "logit_bias", "Unsupported parameter: 'logit_bias' is not supported with this value: not available yet."},
+		"logit_bias":        {body(`,"logit_bias":{"a":5}`), CodeInvalidValue, "logit_bias", "Invalid value for 'logit_bias': \"a\" is not the id of a token."},
 		"json mode":         {body(`,"response_format":{"type":"json_object"}`), CodeUnsupported, "response_format", `Unsupported parameter: 'response_format' is not supported with this value: only {"type":"text"} is available yet.`},
 		"tool, no name":     {body(`,"tools":[{"type":"function","function":{}}]`), CodeMissingField, "tools[0].function.name", "Missing required field: tools[0].function.name"},
 		"tool's bad name":   {body(`,"tools":[{"type":"function","function":{"name":"a<|b"}}]`), CodeInvalidValue, "tools[0].function.name", "Invalid value for 'tools[0].function.name': must be 1 to 64 letters, digits, underscores, hyphens or dots."},

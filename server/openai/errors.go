@@ -26,6 +26,7 @@ const (
 	CodeBodyTooLarge          = "body_too_large"
 	CodeContextLengthExceeded = "context_length_exceeded"
 	CodeInvalidAPIKey         = "invalid_api_key"
+	CodeInvalidTicket         = "invalid_ticket"
 	CodeModelNotFound         = "model_not_found"
 	CodeNotFound              = "not_found"
 	CodeMethodNotAllowed      = "method_not_allowed"

@@ -2,34 +2,20 @@ package openai
 
 import (
 	"encoding/json"
-	"math"
 	"slices"
 	"strings"
 )
 
-const (
-	// maxTokensLimit keeps arithmetic on token counts far from overflow; the context window limits an answer long before.
-	maxTokensLimit = math.MaxInt32
-	maxStops       = 4    // as OpenAI
-	maxStopLength  = 1000 // bytes; text is held back while it may begin a stop sequence, so they must not be endless
-	maxTopLogprobs = 20   // as OpenAI
-)
-
 // ChatRequest is a checked POST /v1/chat/completions. Pointers and empty strings stand for "not given".
 type ChatRequest struct {
-	Model       string
-	Messages    []Message
-	MaxTokens   *int // max_completion_tokens where both it and max_tokens are given
-	Temperature *float64
-	TopP        *float64
-	Seed        *int64
-	Stop        []string
+	Model    string
+	Messages []Message
+	Sampling
 	// Logprobs asks for the log probabilities of the content's tokens, TopLogprobs for those of so many alternatives.
 	Logprobs    bool
 	TopLogprobs int
 
-	Stream       bool
-	IncludeUsage bool
+	Streaming
 
 	// The four spellings of the reasoning level in their order of precedence; each is low, medium, high or empty.
 	ReasoningLevel          string // reasoning_level
@@ -41,6 +27,24 @@ type ChatRequest struct {
 
 	Tools      []Tool
 	ToolChoice ToolChoice
+	// SingleToolCall is true where parallel_tool_calls is false.
+	SingleToolCall bool
+	// LegacyFunctions is true where the tools came as functions, and the answer is to call one in that way.
+	LegacyFunctions bool
+
+	// CacheSalt keeps the prompt's memory apart from that of prompts with another salt; empty for none.
+	CacheSalt string
+	// ServiceTier is given back as "default" where it is asked for.
+	ServiceTier bool
+	// Ignored names the parameters that were given and have no effect.
+	Ignored []string
+}
+
+// Streaming says in which way the answer is sent.
+type Streaming struct {
+	Stream bool
+	// IncludeUsage asks for a last event with the usage, ContinuousUsage for the usage so far in every event.
+	IncludeUsage, ContinuousUsage bool
 }
 
 // ToolChoice says whether the model may call tools.
@@ -55,33 +59,30 @@ const (
 // DecodeChatRequest reads and checks a request body. The error is an *Error with status 400.
 func DecodeChatRequest(body []byte) (ChatRequest, error) {
 	d := &decoder{}
-	o := d.document(body)
-	r := ChatRequest{Model: o.requireString("model")}
-	r.Messages = decodeMessages(o)
-	decodeSampling(o, &r)
-	decodeStreaming(o, &r)
-	decodeReasoning(o, &r)
-	r.Tools = decodeTools(o)
-	r.ToolChoice = decodeToolChoice(o, r.Tools)
-	refuseUnsupported(o)
+	r := d.document(body).chat()
 	if d.err != nil {
 		return ChatRequest{}, d.err
 	}
 	return r, nil
 }
 
-func decodeSampling(o object, r *ChatRequest) {
-	for _, name := range []string{"max_tokens", "max_completion_tokens"} {
-		if n := o.integer(name, 1, maxTokensLimit); n != nil {
-			tokens := int(*n)
-			r.MaxTokens = &tokens
-		}
-	}
-	r.Temperature = o.number("temperature", 0, 2)
-	r.TopP = o.number("top_p", 0, 1)
-	r.Seed = o.integer("seed", math.MinInt64, math.MaxInt64)
-	r.Stop = decodeStop(o)
-	decodeLogprobs(o, r)
+// chat reads the request's fields.
+func (o object) chat() ChatRequest {
+	r := ChatRequest{Model: o.requireString("model")}
+	r.Messages = decodeMessages(o)
+	r.Sampling = decodeSampling(o)
+	decodeLogprobs(o, &r)
+	r.Streaming = decodeStreaming(o)
+	decodeReasoning(o, &r)
+	r.Tools = decodeTools(o)
+	r.ToolChoice = decodeToolChoice(o, r.Tools)
+	decodeLegacyFunctions(o, &r)
+	r.SingleToolCall = !o.bool("parallel_tool_calls", true)
+	r.CacheSalt = decodeSalt(o)
+	_, r.ServiceTier = o.get("service_tier")
+	r.Ignored = ignored(o, ignoredChatParameters)
+	refuseUnsupported(o, unsupportedParameters)
+	return r
 }
 
 // decodeLogprobs takes top_logprobs 0 without logprobs too: it asks for nothing.
@@ -97,40 +98,18 @@ func decodeLogprobs(o object, r *ChatRequest) {
 	r.TopLogprobs = int(*n)
 }
 
-func decodeStop(o object) []string {
-	raw, ok := o.get("stop")
-	if !ok {
-		return nil
-	}
-	var stops []string
-	if raw[0] == '"' {
-		stops = []string{o.d.asString(raw, "stop")}
-	} else {
-		for i, item := range o.d.asList(raw, "stop", "a string or an array of strings") {
-			stops = append(stops, o.d.asString(item, index("stop", i)))
-		}
-	}
-	if len(stops) > maxStops {
-		o.d.fail(CodeInvalidValue, "stop", "Invalid value for 'stop': at most %d sequences are allowed, not %d.", maxStops, len(stops))
-	}
-	for _, s := range stops {
-		if s == "" || len(s) > maxStopLength {
-			o.d.fail(CodeInvalidValue, "stop", "Invalid value for 'stop': a sequence must have 1 to %d bytes.", maxStopLength)
-		}
-	}
-	return stops
-}
-
-func decodeStreaming(o object, r *ChatRequest) {
-	r.Stream = o.bool("stream", false)
+func decodeStreaming(o object) Streaming {
+	s := Streaming{Stream: o.bool("stream", false)}
 	options, ok := o.object("stream_options")
 	if !ok {
-		return
+		return s
 	}
-	if !r.Stream {
+	if !s.Stream {
 		o.d.fail(CodeInvalidValue, "stream_options", "Invalid value for 'stream_options': it is only allowed when stream is true.")
 	}
-	r.IncludeUsage = options.bool("include_usage", false)
+	s.IncludeUsage = options.bool("include_usage", false)
+	s.ContinuousUsage = options.bool("continuous_usage_stats", false)
+	return s
 }
 
 func decodeReasoning(o object, r *ChatRequest) {
@@ -148,6 +127,19 @@ func decodeReasoning(o object, r *ChatRequest) {
 		r.ReasoningTemplateEffort = decodeEffort(template, "reasoning_effort")
 	}
 	r.IncludeReasoning = o.bool("include_reasoning", true)
+}
+
+// decodeSalt has vLLM's bound.
+func decodeSalt(o object) string {
+	raw, ok := o.get("cache_salt")
+	if !ok {
+		return ""
+	}
+	salt := o.d.asString(raw, "cache_salt")
+	if salt == "" || len(salt) > 1024 {
+		o.d.fail(CodeInvalidValue, "cache_salt", "Invalid value for 'cache_salt': must have 1 to 1024 bytes.")
+	}
+	return salt
 }
 
 // decodeEffort maps OpenAI's scale on the model's three levels; the model cannot stop reasoning, so "none" is low.
@@ -257,6 +249,33 @@ func decodeToolChoice(o object, tools []Tool) ToolChoice {
 		o.d.fail(CodeInvalidValue, "tool_choice", "Invalid value for 'tool_choice': must be \"auto\" or \"none\".")
 	}
 	return ""
+}
+
+// decodeLegacyFunctions reads functions and function_call, which tools and tool_choice have replaced.
+func decodeLegacyFunctions(o object, r *ChatRequest) {
+	if raw, ok := o.get("functions"); ok {
+		list := o.d.asList(raw, "functions", "an array of functions")
+		if len(list) > 0 && len(r.Tools) > 0 {
+			refuse(o, "functions", "tools are given too; leave it out")
+		}
+		r.LegacyFunctions = len(list) > 0
+		tools := make([]json.RawMessage, 0, len(list))
+		for _, f := range list {
+			tools = append(tools, slices.Concat(json.RawMessage(`{"type":"function","function":`), f, json.RawMessage("}")))
+		}
+		if r.LegacyFunctions {
+			as, _ := json.Marshal(tools) // of valid JSON
+			r.Tools = decodeTools(object{d: o.d, fields: map[string]json.RawMessage{"tools": as}})
+		}
+	}
+	raw, ok := o.get("function_call")
+	switch {
+	case !ok || string(raw) == `"auto"`:
+	case string(raw) == `"none"`:
+		r.ToolChoice = ToolChoiceNone
+	default:
+		refuse(o, "function_call", "use tools and tool_choice")
+	}
 }
 
 // depth is how deep the brackets of valid JSON nest.

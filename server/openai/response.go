@@ -10,6 +10,8 @@ const (
 	FinishStop      FinishReason = "stop"
 	FinishLength    FinishReason = "length"
 	FinishToolCalls FinishReason = "tool_calls"
+	// FinishFunctionCall stands for FinishToolCalls where the client gave functions, not tools.
+	FinishFunctionCall FinishReason = "function_call"
 )
 
 // ChatCompletion is the answer to a request that does not stream.
@@ -20,6 +22,14 @@ type ChatCompletion struct {
 	Model   string   `json:"model"`
 	Choices []Choice `json:"choices"`
 	Usage   Usage    `json:"usage"`
+	Origin
+}
+
+// Origin says what made an answer.
+type Origin struct {
+	ServiceTier string `json:"service_tier,omitempty"` // "default" where the request named one
+	// SystemFingerprint changes with the model and with the program that runs it.
+	SystemFingerprint string `json:"system_fingerprint,omitempty"`
 }
 
 // Choice is one answer.
@@ -61,6 +71,8 @@ type ResponseMessage struct {
 	Reasoning        string     `json:"reasoning,omitempty"`
 	ReasoningContent string     `json:"reasoning_content,omitempty"`
 	ToolCalls        []ToolCall `json:"tool_calls,omitempty"`
+	// FunctionCall stands in place of ToolCalls where the client gave functions, not tools.
+	FunctionCall *FunctionCall `json:"function_call,omitempty"`
 }
 
 // ToolCall is a call that the model asks the client to make.
@@ -103,6 +115,7 @@ type ChatChunk struct {
 	Model   string        `json:"model"`
 	Choices []ChunkChoice `json:"choices"` // empty, not null, in the usage chunk
 	Usage   *ChunkUsage   `json:"usage,omitempty"`
+	Origin
 }
 
 // ChunkChoice is what an event adds to a choice.
@@ -120,6 +133,8 @@ type Delta struct {
 	Reasoning        string          `json:"reasoning,omitempty"`
 	ReasoningContent string          `json:"reasoning_content,omitempty"`
 	ToolCalls        []ToolCallDelta `json:"tool_calls,omitempty"`
+	// FunctionCall stands in place of ToolCalls where the client gave functions, not tools.
+	FunctionCall *FunctionCallDelta `json:"function_call,omitempty"`
 }
 
 // ToolCallDelta is the added part of a tool call: id, type and name come with its first delta only.
@@ -134,6 +149,31 @@ type ToolCallDelta struct {
 type FunctionCallDelta struct {
 	Name      string `json:"name,omitempty"`
 	Arguments string `json:"arguments"`
+}
+
+// Legacy has a function called in the way of those who gave functions, not tools.
+func (c Choice) Legacy() Choice {
+	if calls := c.Message.ToolCalls; len(calls) > 0 {
+		c.Message.FunctionCall, c.Message.ToolCalls = &calls[0].Function, nil
+	}
+	c.FinishReason = c.FinishReason.Legacy()
+	return c
+}
+
+// Legacy is what Choice.Legacy is, for a part of an answer.
+func (d Delta) Legacy() Delta {
+	if len(d.ToolCalls) > 0 {
+		d.FunctionCall, d.ToolCalls = &d.ToolCalls[0].Function, nil
+	}
+	return d
+}
+
+// Legacy is what Choice.Legacy is, for the end of an answer.
+func (f FinishReason) Legacy() FinishReason {
+	if f == FinishToolCalls {
+		return FinishFunctionCall
+	}
+	return f
 }
 
 // ChunkUsage is null in every chunk but the last where the client asked for usage, and the field is absent where it did not.

@@ -2,6 +2,7 @@ package openai
 
 import (
 	"encoding/json"
+	"math"
 	"slices"
 	"strings"
 )
@@ -15,17 +16,7 @@ type unsupported struct {
 }
 
 var unsupportedParameters = []unsupported{
-	{"n", among("1"), "one answer is made for each request; send several requests"},
-	{"best_of", among("1"), "one answer is made for each request"},
-	{"logit_bias", among("{}"), "not available yet"},
-	{"frequency_penalty", zero, "not available yet"},
-	{"presence_penalty", zero, "not available yet"},
-	{"repetition_penalty", among("1", "1.0"), "not available yet"},
-	{"top_k", among("0", "-1"), "not available yet; use top_p"},
-	{"min_p", zero, "not available yet; use top_p"},
-	{"min_tokens", among("0"), "not available yet"},
-	{"ignore_eos", among("false"), "an answer ends where the model ends it"},
-	{"stop_token_ids", among("[]"), "use stop"},
+	{"best_of", among("1"), "use n, or /v1/completions"},
 	{"response_format", plainText, "only {\"type\":\"text\"} is available yet"},
 	{"guided_json", never, "structured output is not available yet"},
 	{"guided_regex", never, "structured output is not available yet"},
@@ -34,16 +25,62 @@ var unsupportedParameters = []unsupported{
 	{"structured_outputs", never, "structured output is not available yet"},
 	{"grammar", never, "structured output is not available yet"},
 	{"json_schema", never, "structured output is not available yet"},
-	{"functions", among("[]"), "use tools"},
-	{"function_call", among(`"none"`, `"auto"`), "use tool_choice"},
 	{"modalities", among(`["text"]`), "the model writes text only"},
 	{"audio", never, "the model writes text only"},
 	{"web_search_options", never, "the server does not search the web"},
+	{"moderation", never, "the server moderates nothing"},
+	{"use_beam_search", among("false"), "use n"},
+	{"length_penalty", among("1", "1.0"), "there is no beam search"},
+	{"bad_words", among("[]"), "use logit_bias"},
+	{"allowed_token_ids", never, "use logit_bias"},
+	{"logits_processors", among("[]"), "use logit_bias"},
+	{"prompt_logprobs", never, "log probabilities of the prompt are not measured"},
+	{"truncate_prompt_tokens", never, "shorten the messages"},
+	{"include_stop_str_in_output", among("false"), "a stop sequence is never part of the answer"},
+	{"echo", among("false"), "use /v1/completions"},
+	{"add_generation_prompt", among("true"), "the model always answers"},
+	{"continue_final_message", among("false"), "the model always begins a message of its own"},
+	{"chat_template", never, "the model has one format"},
+	{"documents", among("[]"), "put them into a message"},
+}
+
+// accepted is a parameter that has no effect here, and does no harm by that. Its type is checked all the same.
+type accepted struct {
+	name  string
+	check func(o object, name string)
+}
+
+var ignoredChatParameters = []accepted{
+	{"store", isBool}, {"metadata", isObject}, {"user", isString}, {"safety_identifier", isString}, {"service_tier", isString},
+	{"prompt_cache_key", isString}, {"prompt_cache_retention", isString}, {"prompt_cache_options", isObject}, {"prediction", isObject},
+	{"verbosity", isVerbosity}, {"priority", isInteger}, {"request_id", isString}, {"session_id", isString},
+}
+
+func isBool(o object, name string)    { o.bool(name, false) }
+func isString(o object, name string)  { _ = o.string(name) }
+func isObject(o object, name string)  { _, _ = o.object(name) }
+func isInteger(o object, name string) { _ = o.integer(name, math.MinInt64, math.MaxInt64) }
+
+func isVerbosity(o object, name string) {
+	if v := o.string(name); v != "" && !slices.Contains([]string{"low", "medium", "high"}, v) {
+		o.d.fail(CodeInvalidValue, o.at(name), "Invalid value for '%s': must be low, medium or high.", o.at(name))
+	}
+}
+
+// ignored names those of the list that are given.
+func ignored(o object, list []accepted) (names []string) {
+	for _, p := range list {
+		if _, ok := o.get(p.name); ok {
+			p.check(o, p.name)
+			names = append(names, p.name)
+		}
+	}
+	return names
 }
 
 // refuseUnsupported fails for the first parameter that would have to be ignored.
-func refuseUnsupported(o object) {
-	for _, p := range unsupportedParameters {
+func refuseUnsupported(o object, list []unsupported) {
+	for _, p := range list {
 		if raw, ok := o.get(p.name); ok && !p.neutral(raw) {
 			refuse(o, p.name, p.hint)
 		}

@@ -23,6 +23,7 @@ const (
 	maxSequences   = 1 << 10 // each takes megabytes for its next token alone
 	maxBatchTokens = 1 << 16 // as many rows as the forward pass can count
 	maxThreads     = 1 << 10
+	maxChoices     = 128 // as OpenAI
 	maxSwap        = 1 << 44
 	// maxBatchWait bounds what a lone request waits for company.
 	maxBatchWait = 10 * time.Second
@@ -63,6 +64,11 @@ var parameters = []parameter{
 		func(o *Options) *string { return &o.Kernel }, KernelAuto, "generic", "avx2", "avx512", "neon", "dotprod"),
 	choice("load", "where a packed file is read from: its mapping, which is there at once and shared by all processes of a machine, or a copy in huge pages, which some machines read faster; auto measures both and copies if that is at least 10 % faster and memory has room; a model in another layout is packed into memory anyway",
 		func(o *Options) *string { return &o.Load }, LoadAuto, LoadMap, LoadCopy),
+	integer("max-choices", "N", "most answers that one request may ask for", func(o *Options) *int { return &o.MaxChoices }, 1, maxChoices),
+	boolean("generate-raw", "whether /generate continues its inputs as they are, rather than answering them as a user's message",
+		func(o *Options) *bool { return &o.GenerateRaw }),
+	text("ticket-key-file", "PATH", "file with a secret of at least 32 bytes that all replicas share, for the tickets of EventSource (default: a secret of its own)",
+		func(o *Options) *string { return &o.TicketKeyFile }, nil),
 	integer("max-queue", "N", "how many requests may wait before new ones get 429", func(o *Options) *int { return &o.MaxQueue }, 1, maxQueue),
 	integer("max-body-bytes", "N", "largest request body", func(o *Options) *int64 { return &o.MaxBodyBytes }, minBodyBytes, maxBodyBytes),
 	duration("shutdown-delay", "how long new requests are still taken after SIGTERM, until every load balancer has seen health turn unavailable",

@@ -67,6 +67,13 @@ type Options struct {
 	// Load says where a packed file is computed with: LoadMap where it lies, LoadCopy in memory of this process alone, or
 	// LoadAuto. Other models are packed into memory anyway.
 	Load string
+	// MaxChoices is the most answers that one request may ask for with n or best_of, or with several prompts.
+	MaxChoices int
+	// GenerateRaw has /generate continue its inputs as they are; else they are answered as a user's message.
+	GenerateRaw bool
+	// TicketKeyFile is a file with a secret of at least 32 bytes that all replicas share, so that each takes the tickets for
+	// EventSource of the others; empty means a secret of the process's own.
+	TicketKeyFile string
 	// MaxQueue is how many requests may wait for their turn before new ones get 429.
 	MaxQueue int
 	// MaxBodyBytes is the largest request body.
@@ -96,6 +103,8 @@ func Default() Options {
 		MaxSequences: 8,
 		// With 512 tokens an expert of gpt-oss-20b meets 64 of them, enough that reading it is not what takes the time.
 		MaxBatchTokens: 512, PrefixCaching: true, Kernel: KernelAuto, Load: LoadAuto,
+		// As many as run at once on the default settings.
+		MaxChoices: 8,
 		// One answer takes seconds, so a client that is 64th in line has long been served better by another pod.
 		MaxQueue: 64,
 		// A full window of 131072 tokens is about 600 kB of text; escaping, tools and replayed reasoning multiply it.

@@ -43,7 +43,16 @@ var allowed = map[string][]string{
 	"engine/weights/placement":   {"engine/kernel", "engine/weights/mapping"},
 	"engine/weights/safetensors": {},
 	"engine/weights/weightstest": {"engine/model", "engine/weights/gguf"}, // writes checkpoints for tests
-	"server":                     {"engine", "engine/harmony", "engine/model", "engine/sample", "engine/tokenizer", "server/openai", "server/options", "server/page"},
+	"server": {
+		"engine", "engine/harmony", "engine/model", "engine/sample", "engine/tokenizer", "server/answer", "server/openai", "server/options", "server/page",
+		"server/prompt", "server/sse", "server/tgi", "server/ticket",
+	},
+	"server/answer":  {"engine", "engine/harmony", "engine/tokenizer", "server/openai", "server/visible"},
+	"server/prompt":  {"engine/harmony", "server/openai"},
+	"server/sse":     {},
+	"server/tgi":     {"engine/tokenizer", "server/answer", "server/openai", "server/visible"},
+	"server/ticket":  {},
+	"server/visible": {"engine", "engine/harmony", "engine/tokenizer"},
 	"server/bench": {
 		"engine", "engine/cpu", "engine/kernel", "engine/model", "engine/weights", "engine/weights/mapping", "engine/weights/packed",
 		"engine/weights/placement", "server/terminal",

@@ -1,13 +1,17 @@
-package server
+package prompt
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gptoss/gptoss-operator/engine/harmony"
 	"github.com/gptoss/gptoss-operator/server/openai"
 )
+
+// at is the time at which all tests play.
+var at = time.Date(2025, 5, 7, 14, 20, 33, 0, time.UTC)
 
 func request(t *testing.T, body string) *openai.ChatRequest {
 	t.Helper()
@@ -79,7 +83,7 @@ func TestConversation(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			r := request(t, `{"model":"m","messages":[`+tc.messages+`]`+tc.more+`}`)
-			got := conversation(r, "high", at, newFunctionNames(r)).Messages
+			got := Conversation(r, "high", at, NewNames(r)).Messages
 			system := harmony.NewSystem()
 			system.CurrentDate, system.Effort = "2025-05-07", harmony.EffortHigh
 			want := append([]harmony.Message{{Role: harmony.RoleSystem, Content: []harmony.Content{system}}}, tc.want...)
@@ -105,7 +109,7 @@ func TestReasoningEffort(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			if got := reasoningEffort(request(t, `{"model":"m",`+tc.body+`}`), "medium"); got != tc.want {
+			if got := Effort(request(t, `{"model":"m",`+tc.body+`}`), "medium"); got != tc.want {
 				t.Errorf("got %s, want %s", got, tc.want)
 			}
 		})
@@ -119,20 +123,20 @@ func TestFunctionNames(t *testing.T) {
 			{Function: openai.FunctionCall{Name: "a-b"}}, {Function: openai.FunctionCall{Name: "gone"}},
 		}}},
 	}
-	n := newFunctionNames(r)
+	n := NewNames(r)
 	want := map[string]string{"a-b": "a_b_2", "a.b": "a_b_3", "a_b": "a_b", "2x": "_2x", "plain": "plain", "gone": "gone"}
 	for name, shown := range want {
-		if got := n.toModel(name); got != shown {
+		if got := n.ToModel(name); got != shown {
 			t.Errorf("the model sees %q as %q, want %q", name, got, shown)
 		}
-		if got := n.toClient(shown); got != name {
+		if got := n.ToClient(shown); got != name {
 			t.Errorf("the client sees %q as %q, want %q", shown, got, name)
 		}
 	}
-	if got := n.toClient("invented"); got != "invented" {
+	if got := n.ToClient("invented"); got != "invented" {
 		t.Errorf("an invented name became %q", got)
 	}
-	if diff := cmp.Diff([]string{"a_b_2", "a-b", "a_b_3", "a.b", "a_b", "a_b", "_2x", "2x", "plain", "plain"}, n.offered(r)); diff != "" {
+	if diff := cmp.Diff([]string{"a_b_2", "a-b", "a_b_3", "a.b", "a_b", "a_b", "_2x", "2x", "plain", "plain"}, n.Offered(r)); diff != "" {
 		t.Errorf("offered (-want,+got):\n%s", diff)
 	}
 }

@@ -1,7 +1,6 @@
-package server
+package prompt
 
 import (
-	"fmt"
 	"regexp"
 	"strings"
 	"time"
@@ -13,7 +12,7 @@ import (
 // reasoningLine is how a system message sets the reasoning level: alone on a line.
 var reasoningLine = regexp.MustCompile(`(?im)^[ \t]*reasoning:[ \t]*(low|medium|high)[ \t]*\r?$\n?`)
 
-// conversation lays a request out as the model knows conversations:
+// Conversation lays a request out as the model knows conversations:
 //
 //   - A system message of our own names the date and the reasoning effort.
 //   - A leading system or developer message becomes the developer message that also declares the tools; every later one
@@ -23,7 +22,7 @@ var reasoningLine = regexp.MustCompile(`(?im)^[ \t]*reasoning:[ \t]*(low|medium|
 //   - A tool's answer bears the name of the function whose call it answers.
 //
 // Names of functions are passed through names, since the model sees the tools as TypeScript.
-func conversation(r *openai.ChatRequest, effort string, now time.Time, names *functionNames) harmony.Conversation {
+func Conversation(r *openai.ChatRequest, effort string, now time.Time, names *Names) harmony.Conversation {
 	system := harmony.NewSystem()
 	system.CurrentDate = now.UTC().Format(time.DateOnly)
 	system.Effort = harmony.Effort(effort)
@@ -67,18 +66,18 @@ func developer(d *harmony.Developer) harmony.Message {
 }
 
 // declareTools gives the model the request's tools; tool_choice none hides them.
-func declareTools(r *openai.ChatRequest, names *functionNames) []harmony.Namespace {
+func declareTools(r *openai.ChatRequest, names *Names) []harmony.Namespace {
 	if len(r.Tools) == 0 || r.ToolChoice == openai.ToolChoiceNone {
 		return nil
 	}
 	var tools []harmony.Tool
 	for _, t := range r.Tools {
-		tools = append(tools, harmony.Tool{Name: names.toModel(t.Name), Description: t.Description, Parameters: t.Parameters})
+		tools = append(tools, harmony.Tool{Name: names.ToModel(t.Name), Description: t.Description, Parameters: t.Parameters})
 	}
 	return []harmony.Namespace{harmony.Functions(tools...)}
 }
 
-func appendAssistant(out []harmony.Message, m openai.Message, names *functionNames, called map[string]string) []harmony.Message {
+func appendAssistant(out []harmony.Message, m openai.Message, names *Names, called map[string]string) []harmony.Message {
 	say := func(channel, text string) {
 		if text != "" {
 			message := harmony.NewMessage(harmony.RoleAssistant, text)
@@ -93,16 +92,16 @@ func appendAssistant(out []harmony.Message, m openai.Message, names *functionNam
 	}
 	say(harmony.ChannelCommentary, m.Content)
 	for _, c := range m.ToolCalls {
-		name := names.toModel(c.Function.Name)
+		name := names.ToModel(c.Function.Name)
 		called[c.ID] = name
 		out = append(out, harmony.ToolCall(name, c.Function.Arguments))
 	}
 	return out
 }
 
-// reasoningEffort picks the level: a parameter wins over the text of a system message, and the last such text over
+// Effort picks the level: a parameter wins over the text of a system message, and the last such text over
 // earlier ones.
-func reasoningEffort(r *openai.ChatRequest, fallback string) string {
+func Effort(r *openai.ChatRequest, fallback string) string {
 	for _, level := range []string{r.ReasoningLevel, r.ReasoningEffort, r.ReasoningObjectEffort, r.ReasoningTemplateEffort} {
 		if level != "" {
 			return level
@@ -126,86 +125,4 @@ func withoutReasoningLine(text string) string {
 		return text
 	}
 	return strings.TrimSpace(reasoningLine.ReplaceAllString(text, ""))
-}
-
-// functionNames maps the names of functions to TypeScript identifiers and back: "web-search" is web_search for the model.
-type functionNames struct {
-	model  map[string]string // client's name → model's
-	client map[string]string // model's name → client's
-}
-
-func newFunctionNames(r *openai.ChatRequest) *functionNames {
-	n := &functionNames{model: map[string]string{}, client: map[string]string{}}
-	var odd []string
-	for _, name := range functionsIn(r) {
-		if identifier(name) == name { // these keep their name, whoever comes first
-			n.model[name], n.client[name] = name, name
-		} else {
-			odd = append(odd, name)
-		}
-	}
-	for _, name := range odd {
-		if _, known := n.model[name]; known {
-			continue
-		}
-		unique := identifier(name)
-		for i := 2; n.client[unique] != ""; i++ {
-			unique = fmt.Sprintf("%s_%d", identifier(name), i)
-		}
-		n.model[name], n.client[unique] = unique, name
-	}
-	return n
-}
-
-// functionsIn lists the functions that a request declares and those that its history calls.
-func functionsIn(r *openai.ChatRequest) []string {
-	var names []string
-	for _, t := range r.Tools {
-		names = append(names, t.Name)
-	}
-	for _, m := range r.Messages {
-		for _, c := range m.ToolCalls {
-			names = append(names, c.Function.Name)
-		}
-	}
-	return names
-}
-
-// offered lists the functions that the model may call, by both names: it has been seen to use the one it was not shown.
-func (n *functionNames) offered(r *openai.ChatRequest) []string {
-	if r.ToolChoice == openai.ToolChoiceNone {
-		return nil
-	}
-	var names []string
-	for _, t := range r.Tools {
-		names = append(names, n.toModel(t.Name), t.Name)
-	}
-	return names
-}
-
-func (n *functionNames) toModel(name string) string { return n.model[name] }
-
-// toClient gives the client's name back; a name that nobody declared is the model's invention and passes as it is.
-func (n *functionNames) toClient(name string) string {
-	if original, ok := n.client[name]; ok {
-		return original
-	}
-	return name
-}
-
-// identifier makes a TypeScript identifier: separators become underscores, anything else that is not allowed is dropped.
-func identifier(name string) string {
-	var b strings.Builder
-	for _, r := range name {
-		switch {
-		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r == '_', r >= '0' && r <= '9' && b.Len() > 0:
-			b.WriteRune(r)
-		case r >= '0' && r <= '9':
-			b.WriteRune('_')
-			b.WriteRune(r)
-		case r == ' ', r == '-', r == '.':
-			b.WriteByte('_')
-		}
-	}
-	return b.String()
 }

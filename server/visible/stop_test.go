@@ -1,4 +1,4 @@
-package server
+package visible
 
 import (
 	"math/rand/v2"
@@ -7,7 +7,7 @@ import (
 )
 
 // TestStopFilter feeds random texts in random pieces and compares with cutting the whole text.
-func TestStopFilter(t *testing.T) {
+func TestStop(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	random := func(n int) string {
 		var b strings.Builder
@@ -28,14 +28,14 @@ func TestStopFilter(t *testing.T) {
 				want, wantStopped = text[:i], true
 			}
 		}
-		f := stopFilter{sequences: sequences}
+		f := Stop{Sequences: sequences}
 		got := ""
 		for rest := []rune(text); len(rest) > 0; {
 			n := 1 + r.IntN(len(rest))
-			got += f.push(string(rest[:n]))
+			got += f.Push(string(rest[:n]))
 			rest = rest[n:]
 		}
-		got += f.flush()
+		got += f.Flush()
 		// Of two sequences that overlap, the one that is complete first wins, so that text is not held back for long.
 		if got != want && (!wantStopped || !strings.HasPrefix(got, want)) {
 			t.Fatalf("%q with stops %q: got %q, want %q", text, sequences, got, want)
@@ -46,10 +46,10 @@ func TestStopFilter(t *testing.T) {
 	}
 }
 
-func TestStopFilterHoldsBackNoMoreThanNeeded(t *testing.T) {
-	f := stopFilter{sequences: []string{"STOP"}}
+func TestStopHoldsBackNoMoreThanNeeded(t *testing.T) {
+	f := Stop{Sequences: []string{"STOP"}}
 	for _, tc := range []struct{ in, want string }{{"ab", "ab"}, {"cS", "c"}, {"Tx", "STx"}, {"SSTO", "S"}, {"Px", ""}, {"more", ""}} {
-		if got := f.push(tc.in); got != tc.want {
+		if got := f.Push(tc.in); got != tc.want {
 			t.Fatalf("push(%q) = %q, want %q", tc.in, got, tc.want)
 		}
 	}

@@ -1,0 +1,2 @@
+// Package prompt lays a chat request out as a conversation in the model's own format.
+package prompt
