@@ -43,13 +43,8 @@ func TestParse(t *testing.T) {
 				"--host=::1", "--port=0", "--model=/m", "--served-model-name=chat", "--api-key=k", "--api-key-file=/k", "--context-length=4096",
 				"--max-tokens=7", "--temperature=0", "--top-p=1", "--reasoning-level=high",
 				"--max-sequences=16", "--batch-size=4", "--max-batch-tokens=64", "--batch-timeout=10ms", "--prefix-caching=false",
-<<<<<<< HEAD
-				"--swap-space=4Gi", "--threads=3", "--kernel=generic", "--load=copy", "--max-queue=1", "--max-body-bytes=1024",
-				"--shutdown-delay=2s", "--shutdown-grace=1m", "--page=false", "--termination-log=/t", "--log-level=debug", "--log-format=text",
-=======
 				"--swap-space=4Gi", "--threads=3", "--kernel=generic", "--load=copy", "--max-choices=3", "--generate-raw=true", "--ticket-key-file=/s", "--max-queue=1", "--max-body-bytes=1024",
-				"--shutdown-delay=2s", "--shutdown-grace=1m", "--termination-log=/t", "--log-level=debug", "--log-format=text",
->>>>>>> main
+				"--shutdown-delay=2s", "--shutdown-grace=1m", "--page=false", "--termination-log=/t", "--log-level=debug", "--log-format=text",
 			},
 			want: Options{
 				Host: "::1", Model: "/m", ServedModelName: "chat", APIKeys: Keys{"k"}, APIKeyFile: "/k", ContextLength: 4096,
