@@ -7,11 +7,11 @@ import (
 	"embed"
 	"encoding/hex"
 	"io/fs"
-	"mime"
 	"net/http"
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 //go:embed assets
@@ -43,7 +43,12 @@ type handler struct {
 
 // Handler serves the page at "/" and its files below "/assets/"; any other path goes to unknown.
 func Handler(unknown http.Handler) http.Handler {
-	h := &handler{files: map[string]*file{}, unknown: unknown}
+	return &handler{files: files(), unknown: unknown}
+}
+
+// files lists what is served, by URL path.
+var files = sync.OnceValue(func() map[string]*file {
+	all := map[string]*file{}
 	contents := read()
 	version := digest(contents)
 	for name, data := range contents {
@@ -53,10 +58,10 @@ func Handler(unknown http.Handler) http.Handler {
 			data = bytes.ReplaceAll(data, []byte(`"assets/`), []byte(`"assets/`+version+`/`))
 			url, cache = "/", "no-cache"
 		}
-		h.files[url] = newFile(name, data, cache)
+		all[url] = newFile(name, data, cache)
 	}
-	return h
-}
+	return all
+})
 
 // read returns the embedded files by name.
 func read() map[string][]byte {
@@ -120,7 +125,7 @@ func mediaType(name string) string {
 	case ".svg":
 		return "image/svg+xml"
 	}
-	return mime.TypeByExtension(path.Ext(name))
+	return "application/octet-stream"
 }
 
 // ServeHTTP answers GET and HEAD; the caller sees to other methods.

@@ -15,6 +15,7 @@ const touch = matchMedia("(pointer: coarse)");
 let turns = loadConversation();
 let model = { id: "gpt-oss", context: 0, parameters: 0 };
 let running = null; // the AbortController of the answer that is being made
+let missed = false; // what is served could not be asked
 let follow = true; // the end of the conversation stays in view
 
 // What is sent.
@@ -43,6 +44,7 @@ function wire(before) {
 async function generate() {
   const turn = newAnswer(settings.format);
   const messages = wire(turns);
+  saveConversation(turns); // without this answer, of which a reload would leave nothing
   turns.push(turn);
   const view = new Answer(turn, actions);
   list.append(view.node);
@@ -69,6 +71,7 @@ async function generate() {
   } catch (error) {
     if (signal.aborted) turn.stopped = true;
     else turn.failure = described(error);
+    if (turn.failure?.kind === "network") showState({ status: "unreachable" });
   }
   cancelAnimationFrame(frame);
   running = null;
@@ -278,9 +281,11 @@ const chip = (id, text) => ($(id).lastElementChild.textContent = text);
 
 function showState({ status, model: id, version }) {
   const words = { healthy: "Ready", degraded: "Busy", unavailable: "Loading", unreachable: "No connection" };
-  $("state").dataset.state = status;
-  $("state-text").textContent = words[status] ?? status;
-  if (id) name(id);
+  if ($("state").dataset.state !== status) {
+    $("state").dataset.state = status;
+    $("state-text").textContent = words[status] ?? status;
+  }
+  if (id && id !== model.id) name(id);
   if (version) $("version").textContent = `gptoss-server ${version}`;
 }
 
@@ -290,7 +295,9 @@ function name(id) {
   document.title = `${id} · chat`;
 }
 
+// start finds out what is served; it asks for a key where one is needed.
 async function start() {
+  missed = false;
   showState(await health());
   for (;;) {
     try {
@@ -302,13 +309,24 @@ async function start() {
       break;
     } catch (error) {
       if (error.kind === "loading") await ready();
-      else if (error.kind !== "key" || !(await askKey(error.message))) break; // the first message will tell more
+      else if (error.kind !== "key" || !(await askKey(error.message))) {
+        missed = error.kind === "network";
+        break; // the first message will tell more
+      }
     }
   }
   showState(await health());
   welcome();
   refresh();
 }
+
+// The state is asked for while somebody looks. A server that could not be reached at first is asked again what it serves.
+setInterval(async () => {
+  if (document.hidden || running) return;
+  const state = await health();
+  showState(state);
+  if (missed && state.status !== "unreachable") start();
+}, 15_000);
 
 const billions = (n) => (n >= 1e9 ? `${(n / 1e9).toFixed(1)} billion` : `${(n / 1e6).toFixed(1)} million`);
 
@@ -416,7 +434,12 @@ document.addEventListener("keydown", (e) => {
   shortcut();
 });
 
-rebuild();
+try {
+  rebuild();
+} catch {
+  turns = []; // kept by another version of the page
+  rebuild();
+}
 scroll();
 if (!touch.matches) message.focus();
 start();
