@@ -334,7 +334,7 @@ function welcome() {
   const facts = [];
   if (model.parameters) facts.push(`${billions(model.parameters)} parameters, ${billions(model.active)} active`);
   if (model.context) facts.push(`${model.context.toLocaleString("en")} tokens of context`);
-  $("facts").textContent = facts.join(" · ");
+  $("facts").replaceChildren(...facts.map((f) => el("span", {}, f)));
   const small = model.parameters && model.parameters < 1e9;
   const asks = small
     ? ["Explain Kubernetes", "List six planets", "What is 48 plus 37?"]
