@@ -13,8 +13,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// answer is what a browser gets.
+type answer struct {
+	StatusCode int
+	Header     http.Header
+	Body       io.Reader
+}
+
 // serve asks the page for a path; the path that nobody knows is answered with 418.
-func serve(t *testing.T, method, target string, header ...string) *http.Response {
+func serve(t *testing.T, method, target string, header ...string) answer {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), method, target, nil)
 	for i := 0; i+1 < len(header); i += 2 {
@@ -22,10 +29,10 @@ func serve(t *testing.T, method, target string, header ...string) *http.Response
 	}
 	w := httptest.NewRecorder()
 	Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })).ServeHTTP(w, r)
-	return w.Result()
+	return answer{w.Code, w.Header(), w.Body}
 }
 
-func text(t *testing.T, r *http.Response) string {
+func text(t *testing.T, r answer) string {
 	t.Helper()
 	data, err := io.ReadAll(r.Body)
 	if err != nil {
