@@ -197,7 +197,7 @@ func TestCompression(t *testing.T) {
 			if got := r.Header.Get("Content-Encoding") == "gzip"; got != tc.packed {
 				t.Fatalf("packed: %v, want %v", got, tc.packed)
 			}
-			var body io.Reader = r.Body
+			body := r.Body
 			if tc.packed {
 				unpacked, err := gzip.NewReader(r.Body)
 				if err != nil {
