@@ -13,7 +13,7 @@ export GPTOSS_CACHE
 
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 TOOL     := go tool -modfile=$(CURDIR)/hack/tools/go.mod
-MODULES  := hack/cluster hack/demo hack/demo-model hack/tokenizer-check test/page
+MODULES  := hack/cluster hack/demo hack/demo-model hack/tokenizer-check test/conformance/golang test/page
 IMAGES   := bin/gptoss-operator.tar bin/gptoss-server.tar
 
 ##@ General
@@ -141,6 +141,15 @@ undeploy: ## Remove CRD and operator.
 .PHONY: e2e
 e2e: test-page build bin/cluster bin/demo ## End-to-end tests on the local Kubernetes, with the openai npm client.
 	go test -tags e2e -count 1 -timeout 25m -v ./test/e2e/...
+	go run ./test/conformance --clients node,go
+
+.PHONY: conformance
+conformance: build ## Real clients against the server, or against ENDPOINT with KEY (and MODEL); CONFORMANCE_FLAGS="--help" tells more.
+	@CONFORMANCE_KEY="$(KEY)" go run ./test/conformance $(if $(ENDPOINT),--endpoint "$(ENDPOINT)") $(if $(MODEL),--model "$(MODEL)") $(CONFORMANCE_FLAGS)
+
+.PHONY: soak
+soak: build ## Minutes of load, leaving clients and rotating keys; SOAK_FLAGS="--help" tells more.
+	go run ./test/soak --json bin/soak.json $(SOAK_FLAGS)
 
 ##@ Release
 

@@ -110,6 +110,8 @@ func prepare(r runner, l layout, o Options) (*Engine, *loop, error) {
 		stopping:      make(chan struct{}),
 		done:          make(chan struct{}),
 	}
+	slots := space.counts()
+	e.counters.prepare(capacity{kvPages: l.fullPages, swapSlots: slots[0] + slots[1], pageTokens: l.pageTokens})
 	return e, newLoop(e, s, &o, l.pageTokens, max(l.layers, 1)), nil
 }
 
@@ -137,6 +139,7 @@ func (e *Engine) Submit(ctx context.Context, r Request) (*Stream, error) {
 		return nil, fmt.Errorf("engine: %w: %d requests are waiting", ErrQueueFull, n)
 	}
 	t.stream = NewStream(maxTokens)
+	t.stream.gaps = &e.counters.gaps
 	e.counters.waiting.Add(1)
 	e.incoming <- t
 	return t.stream, nil

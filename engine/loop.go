@@ -189,6 +189,8 @@ func (l *loop) publish() {
 	c.preempted.Store(int64(s.Preempted))
 	c.kvTokens.Store(int64(s.Tokens))
 	c.preemptions.Store(s.Spilled + s.Recomputed)
+	c.kvPages.Store(int64(s.FullUsed))
+	c.swapSlots.Store(int64(s.SwapUsed))
 	if l.page > 0 {
 		c.cachedTokens.Store(int64(s.FullCached * l.page))
 		c.prefixQueries.Store(s.PromptTokens)

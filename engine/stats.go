@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -30,6 +31,14 @@ type Stats struct {
 	KVTokens int
 	// CachedTokens is the number of positions that a prompt may find in the prefix cache.
 	CachedTokens int
+	// KVUsage is the share of the memory for keys and values that running requests hold, from 0 to 1.
+	KVUsage float64
+	// KVPages is how many pages that memory has for layers that see everything, and PageTokens how many positions each of them.
+	KVPages, PageTokens int
+	// SwapUsed is the share of the swap space that is in use, from 0 to 1; 0 without one.
+	SwapUsed float64
+	// Gaps are the times between two tokens of a request in seconds, Batches the requests of a step, StepTokens its tokens.
+	Gaps, Batches, StepTokens Spread
 }
 
 // counters is what the step loop publishes; readers never wait for the loop.
@@ -38,6 +47,19 @@ type counters struct {
 	steps, promptTokens, generated                      atomic.Uint64
 	prefixQueries, prefixHits, preemptions              atomic.Uint64
 	stepStarted, lastStep, stepLength                   atomic.Int64 // Unix nanoseconds, and a duration
+	kvPages, swapSlots                                  atomic.Int64 // in use
+	gaps, batches, stepTokens                           spread
+	capacity                                            capacity
+}
+
+// capacity is what does not change.
+type capacity struct{ kvPages, swapSlots, pageTokens int }
+
+// prepare is called once, before anything is counted.
+func (c *counters) prepare(has capacity) {
+	c.capacity = has
+	c.gaps = newSpread(gapBounds, 1e-9)
+	c.batches, c.stepTokens = newSpread(batchBounds, 1), newSpread(tokensBounds, 1)
 }
 
 func (c *counters) beginStep() (now time.Time) {
@@ -72,7 +94,21 @@ func (c *counters) snapshot() Stats {
 		LastStepDuration: time.Duration(c.stepLength.Load()),
 		KVTokens:         int(c.kvTokens.Load()),
 		CachedTokens:     int(c.cachedTokens.Load()),
+		KVUsage:          share(c.kvPages.Load(), c.capacity.kvPages),
+		KVPages:          c.capacity.kvPages,
+		PageTokens:       c.capacity.pageTokens,
+		SwapUsed:         share(c.swapSlots.Load(), c.capacity.swapSlots),
+		Gaps:             c.gaps.snapshot(),
+		Batches:          c.batches.snapshot(),
+		StepTokens:       c.stepTokens.snapshot(),
 	}
+}
+
+func share(part int64, whole int) float64 {
+	if whole == 0 {
+		return 0
+	}
+	return float64(part) / float64(whole)
 }
 
 func unixNano(n int64) time.Time {
@@ -80,4 +116,46 @@ func unixNano(n int64) time.Time {
 		return time.Time{}
 	}
 	return time.Unix(0, n)
+}
+
+// Spread is how often a quantity was how large: a histogram's numbers.
+type Spread struct {
+	Bounds []float64 // upper ends of the classes, which have one more at their end, without a bound; shared, not to be written
+	Counts []uint64  // by class
+	Sum    float64
+}
+
+// The classes of the engine's own measurements. Those of times are vLLM's, so that its dashboards fit.
+var (
+	gapBounds    = []float64{.001, .0025, .005, .01, .025, .05, .075, .1, .15, .2, .3, .4, .5, .75, 1, 2.5, 5, 7.5, 10, 20, 40, 80}
+	batchBounds  = []float64{1, 2, 4, 8, 16, 32, 64, 128, 256}
+	tokensBounds = []float64{1, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384}
+)
+
+// spread counts a quantity. One goroutine adds; readers never wait for it. They may see a value in a class that the sum
+// does not have yet.
+type spread struct {
+	bounds []float64
+	counts []atomic.Uint64
+	sum    atomic.Int64 // in units
+	unit   float64
+}
+
+func newSpread(bounds []float64, unit float64) spread {
+	return spread{bounds: bounds, counts: make([]atomic.Uint64, len(bounds)+1), unit: unit}
+}
+
+// add counts a value of so many units.
+func (s *spread) add(units int64) {
+	class, _ := slices.BinarySearch(s.bounds, float64(units)*s.unit)
+	s.counts[class].Add(1)
+	s.sum.Add(units)
+}
+
+func (s *spread) snapshot() Spread {
+	out := Spread{Bounds: s.bounds, Counts: make([]uint64, len(s.counts)), Sum: float64(s.sum.Load()) * s.unit}
+	for i := range s.counts {
+		out.Counts[i] = s.counts[i].Load()
+	}
+	return out
 }

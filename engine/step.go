@@ -42,7 +42,7 @@ func (l *loop) execute(step *sched.Step) {
 	if err != nil {
 		l.isolate(step, err)
 	}
-	l.account(step, l.counters.endStep(began))
+	l.account(step, began, l.counters.endStep(began))
 	l.draw(step)
 	for i := range l.draws {
 		l.answer(&l.draws[i])
@@ -140,8 +140,8 @@ func (l *loop) fail(t *task, err error) {
 	l.finish(t, FinishError, fmt.Errorf("engine: %w", err))
 }
 
-// account counts the tokens of a step that took so long.
-func (l *loop) account(step *sched.Step, took time.Duration) {
+// account counts the tokens of a step that began then and took so long.
+func (l *loop) account(step *sched.Step, began time.Time, took time.Duration) {
 	decodes, prompts, layers := 0, 0, l.layers
 	for i := range step.Rows {
 		r := &step.Rows[i]
@@ -150,13 +150,20 @@ func (l *loop) account(step *sched.Step, took time.Duration) {
 		} else {
 			prompts += len(r.Tokens)
 		}
-		if r.Failed || r.Unfinished {
+		t := l.tasks[r.ID]
+		if t == nil { // it has failed
 			continue
 		}
-		if n := len(l.tasks[r.ID].request.Prompt) - r.Position; n > 0 {
+		n := len(t.request.Prompt) - r.Position
+		if n > 0 {
+			t.stream.Begin(began)
+		}
+		if n > 0 && !r.Failed && !r.Unfinished {
 			l.counters.promptTokens.Add(uint64(min(n, len(r.Tokens))))
 		}
 	}
+	l.counters.batches.add(int64(len(step.Rows)))
+	l.counters.stepTokens.add(int64(decodes + prompts))
 	if b := &l.beside; b.tokens > 0 {
 		prompts, layers = b.tokens, b.last-b.first
 	}

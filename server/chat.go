@@ -6,13 +6,16 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/gptoss/gptoss-operator/engine"
 	"github.com/gptoss/gptoss-operator/server/answer"
 	"github.com/gptoss/gptoss-operator/server/openai"
 	"github.com/gptoss/gptoss-operator/server/prompt"
+	"github.com/gptoss/gptoss-operator/server/responses"
 	"github.com/gptoss/gptoss-operator/server/sse"
 )
 
@@ -37,8 +40,8 @@ func (s *Server) chatBody(w http.ResponseWriter, r *http.Request, body []byte, k
 	if err := s.CheckModel(request.Model); err != nil {
 		return err
 	}
-	s.metrics.ignore(request.Ignored)
-	j, err := s.chatJob(noteOf(r).tenant, &request)
+	s.metrics.Ignore(request.Ignored)
+	j, err := s.chatJob(r.Context(), noteOf(r).tenant, &request)
 	if err != nil {
 		return err
 	}
@@ -52,7 +55,7 @@ func (s *Server) chatBody(w http.ResponseWriter, r *http.Request, body []byte, k
 }
 
 // chatJob renders the conversation and lays out what the engine is to do.
-func (s *Server) chatJob(tenant string, r *openai.ChatRequest) (*job, error) {
+func (s *Server) chatJob(ctx context.Context, tenant string, r *openai.ChatRequest) (*job, error) {
 	m := s.model.Load()
 	if err := s.checkSampling(&r.Sampling, m); err != nil {
 		return nil, err
@@ -67,6 +70,13 @@ func (s *Server) chatJob(tenant string, r *openai.ChatRequest) (*job, error) {
 	if len(ids) >= m.ContextLength {
 		return nil, tooLong("messages", len(ids), m.ContextLength)
 	}
+	plan, err := m.Structure.Chat(ctx, r, names.ToModel)
+	if ctx.Err() != nil {
+		return nil, errClientGone
+	}
+	if err != nil {
+		return nil, err
+	}
 	j := s.newJob(m, "chatcmpl-", "messages")
 	if r.ServiceTier {
 		j.origin.ServiceTier = "default"
@@ -80,11 +90,18 @@ func (s *Server) chatJob(tenant string, r *openai.ChatRequest) (*job, error) {
 		Words: m.Vocabulary, Stop: r.Stop, StopTokens: r.StopTokenIDs, Track: r.Logprobs, HideReasoning: !r.IncludeReasoning,
 		SingleCall: r.SingleToolCall || r.LegacyFunctions, FunctionName: names.ToClient, NewID: s.newID,
 	}, func() answer.Parser { return m.Encoder.NewParser(names.Offered(r)...) })
+	if plan != nil {
+		for _, c := range j.choices {
+			c.request.Constraint = plan.Constraint(min(e.MaxTokens, m.ContextLength-len(ids)))
+			c.request.StopTokens = append(slices.Clip(c.request.StopTokens), m.Encoder.StopTokens()...) // nothing follows the form
+		}
+	}
 	return j, nil
 }
 
 // render turns a conversation into token ids.
 func (s *Server) render(m *Model, r *openai.ChatRequest) ([]int32, *prompt.Names, error) {
+	s.sanitize(r)
 	names := prompt.NewNames(r)
 	ids, err := m.Encoder.Render(prompt.Conversation(r, prompt.Effort(r, s.options.ReasoningLevel), s.now(), names))
 	if err != nil {
@@ -264,46 +281,137 @@ func (s *Server) serves(model string) bool {
 	return model == s.options.ModelName() || slices.Contains(s.aliases, model)
 }
 
-// Answer runs a chat request for another shape of the API: it gives emit what is added to the answer, in order, and
-// returns why the answer ended and what it took. After sse.AliveInterval without anything, emit gets a Delta without
-// anything in it, so that a stream can show life. An error of emit ends the answer. The error is emit's own, an
-// *openai.Error that the client may see, or context.Canceled where the client has left.
-func (s *Server) Answer(ctx context.Context, tenant string, r *openai.ChatRequest, emit func(openai.Delta) error) (openai.FinishReason, openai.Usage, error) {
-	one := *r
-	one.N = 1
-	j, err := s.chatJob(tenant, &one)
+// responder runs the chat requests of the Responses API.
+type responder struct{ *Server }
+
+// Settings tells what a request is run with.
+func (s responder) Settings(r *openai.ChatRequest) responses.Settings {
+	m := s.model.Load()
+	e := s.engineRequest(&r.Sampling, m, nil)
+	return responses.Settings{
+		Model: s.options.ModelName(), Temperature: e.Sampling.Temperature, TopP: e.Sampling.TopP,
+		Effort: prompt.Effort(r, s.options.ReasoningLevel), ContextLength: m.ContextLength,
+	}
+}
+
+// Count renders the prompt.
+func (s responder) Count(r *openai.ChatRequest) (tokens int, err error) {
+	if err := s.CheckModel(r.Model); err != nil {
+		return 0, err
+	}
+	ids, _, err := s.render(s.model.Load(), r)
+	return len(ids), err
+}
+
+// Complete runs a request and books how it ended.
+func (s responder) Complete(ctx context.Context, c responses.Call) (finish openai.FinishReason, usage openai.Usage, err error) {
+	start := s.now()
+	if ran, ok := ctx.Value(runKey{}).(*atomic.Bool); ok {
+		ran.Store(true)
+	}
+	ended := outcomeError // stays so when a panic passes
+	defer func() { s.count(start, ended, usage) }()
+	finish, usage, err = s.respond(ctx, c)
+	if err == nil {
+		ended = outcome(http.StatusOK)
+		return finish, usage, nil
+	}
+	ended = outcome(statusOf(err))
+	if !errors.Is(err, errClientGone) {
+		err = s.explain(requestID(ctx), err)
+	}
+	return finish, usage, err
+}
+
+func (s responder) respond(ctx context.Context, c responses.Call) (openai.FinishReason, openai.Usage, error) {
+	if err := s.CheckModel(c.Request.Model); err != nil {
+		return "", openai.Usage{}, err
+	}
+	s.metrics.Ignore(c.Request.Ignored)
+	j, err := s.chatJob(ctx, c.Tenant, c.Request)
 	if err != nil {
-		return "", openai.Usage{}, s.presentable(err)
+		return "", openai.Usage{}, err
 	}
+	only := j.choices[0]
+	j.id, only.request.ID = c.ID, c.ID
+	only.reader.Separate = true
 	defer s.accept(j)()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	if err := j.begin(ctx); err != nil {
-		return "", openai.Usage{}, s.presentable(err)
+		return "", openai.Usage{}, err
 	}
-	quiet := time.NewTimer(sse.AliveInterval)
-	defer quiet.Stop()
-	var refused error // by emit
-	deliver := func(d openai.Delta) error {
-		quiet.Reset(sse.AliveInterval)
-		refused = emit(d)
-		return refused
-	}
+	c.Accepted()
 	err = j.run(ctx, sink{
-		piece:    func(_ int, p answer.Piece) error { return deliver(p.Delta) },
+		piece: func(_ int, p answer.Piece) error {
+			piece := responses.Piece{Delta: p.Delta, Message: p.Message}
+			if len(p.Tokens) > 0 {
+				piece.Tokens = answer.Logprobs(j.model.Vocabulary, p.Tokens).Content
+			}
+			return c.Emit(piece)
+		},
 		finished: func(*choice) error { return nil },
-		quiet:    quiet.C, alive: func() error { return deliver(openai.Delta{}) },
 	})
-	if err != nil && refused == nil {
-		err = s.presentable(err)
-	}
 	return j.finish(), j.usage(), err
 }
 
-// presentable is the error that Answer returns for one of our own.
-func (s *Server) presentable(err error) error {
-	if errors.Is(err, errClientGone) {
-		return context.Canceled
+// chatEvents answers GET /v1/chat/completions?stream=true, which is all that a browser's EventSource can send.
+func (s *Server) chatEvents(w http.ResponseWriter, r *http.Request) error {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return openai.Invalid(openai.CodeInvalidValue, "", "The query is malformed: its values must be percent-encoded.")
 	}
-	return s.explain("", err)
+	body, err := openai.ChatQuery(query)
+	if err != nil {
+		return err
+	}
+	kind := openaiStream
+	kind.identified = true
+	return s.chatBody(w, r, body, kind)
+}
+
+// forEventSource takes the place of a header with a key, which an EventSource cannot send: what a ticket stands for becomes
+// that header, so that everything that holds for the key holds here too.
+func (s *Server) forEventSource(next handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if r.Header.Get("Last-Event-ID") != "" {
+			// An EventSource connects again when a stream has ended, and would have the same answer made anew and again.
+			// This status is how it is told to stop.
+			w.WriteHeader(http.StatusNoContent)
+			return nil
+		}
+		if r.Method != http.MethodGet { // HEAD
+			w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
+			w.WriteHeader(http.StatusOK)
+			return nil
+		}
+		query := r.URL.Query()
+		ticket := query.Get("ticket")
+		if ticket == "" {
+			return next(w, r)
+		}
+		r = r.Clone(r.Context())
+		query.Del("ticket")
+		r.URL.RawQuery = query.Encode()
+		if r.Header.Get("Authorization") != "" {
+			return next(w, r)
+		}
+		credential, err := s.tickets.Open(ticket)
+		if err != nil {
+			return openai.NewError(http.StatusUnauthorized, openai.TypeAuthentication, openai.CodeInvalidTicket, "ticket",
+				"The ticket is not valid: it may be used once, within a minute. Ask for another with POST /v1/stream-tickets.")
+		}
+		if credential != "" {
+			r.Header.Set("Authorization", credential)
+		}
+		return next(w, r)
+	}
+}
+
+// issueTicket answers POST /v1/stream-tickets.
+func (s *Server) issueTicket(w http.ResponseWriter, r *http.Request) error {
+	ticket, expires := s.tickets.Seal(r.Header.Get("Authorization"))
+	w.Header().Set("Cache-Control", "no-store")
+	writeJSON(w, http.StatusOK, openai.StreamTicket{
+		Object: "stream.ticket", Ticket: ticket, ExpiresAt: expires.Unix(), ExpiresIn: int(expires.Sub(s.now()) / time.Second),
+	})
+	return nil
 }

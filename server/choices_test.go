@@ -42,17 +42,14 @@ func (s *several) Submit(ctx context.Context, r engine.Request) (*engine.Stream,
 	s.asked = append(s.asked, r)
 	s.running++
 	s.most = max(s.most, s.running)
-	one := &script{tokens: ids(s.answers[n%len(s.answers)])}
-	stream := engine.NewStream(len(one.tokens))
-	stream.SetCached(min(n, 1) * 3)
-	go func() {
-		one.play(ctx, stream, r.Logprobs)
-	}()
-	context.AfterFunc(ctx, func() {
+	one := &script{tokens: ids(s.answers[n%len(s.answers)]), ending: func() {
 		s.lock.Lock()
 		defer s.lock.Unlock()
 		s.running--
-	})
+	}}
+	stream := engine.NewStream(len(one.tokens))
+	stream.SetCached(min(n, 1) * 3)
+	go one.play(ctx, stream, r.Logprobs)
 	return stream, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/gptoss/gptoss-operator/engine/tokenizer"
 	"github.com/gptoss/gptoss-operator/server/answer"
@@ -45,7 +46,7 @@ func (s *Server) generate(stream bool) handler {
 		if err != nil {
 			return err
 		}
-		j, err := s.generateJob(noteOf(r).tenant, &request, stream || request.Details)
+		j, err := s.generateJob(r.Context(), noteOf(r).tenant, &request, stream || request.Details)
 		if err != nil {
 			return err
 		}
@@ -60,7 +61,7 @@ func (s *Server) generate(stream bool) handler {
 }
 
 // generateJob has the inputs continued as they are, or, as the model knows conversations only, answered as a user's message.
-func (s *Server) generateJob(tenant string, r *tgi.Request, measured bool) (*job, error) {
+func (s *Server) generateJob(ctx context.Context, tenant string, r *tgi.Request, measured bool) (*job, error) {
 	m := s.model.Load()
 	if m.Vocabulary == nil {
 		return nil, openai.Invalid(openai.CodeUnsupported, "inputs", "`inputs` are not available with this model")
@@ -70,18 +71,18 @@ func (s *Server) generateJob(tenant string, r *tgi.Request, measured bool) (*job
 		top = &r.TopTokens
 	}
 	if s.options.GenerateRaw {
-		prompt := openai.Prompt{IDs: truncated(readControl(m.Vocabulary, r.Inputs), r.Truncate)}
+		prompt := openai.Prompt{IDs: truncated(readControl(m.Vocabulary, s.clean(r.Inputs)), r.Truncate)}
 		j, _, err := s.textJob(tenant, &openai.TextRequest{Prompts: []openai.Prompt{prompt}, Sampling: r.Sampling, BestOf: 1, Logprobs: top})
 		return j, atInputs(err)
 	}
 	inputs := r.Inputs
 	if r.Truncate > 0 {
 		var d tokenizer.Decoder
-		kept := ""
+		var kept strings.Builder
 		for _, id := range truncated(m.Vocabulary.Append(nil, inputs), r.Truncate) {
-			kept += d.Write(m.Vocabulary.TokenBytes(id))
+			kept.WriteString(d.Write(m.Vocabulary.TokenBytes(id)))
 		}
-		inputs = kept + d.Flush()
+		inputs = kept.String() + d.Flush()
 	}
 	chat := openai.ChatRequest{
 		Messages: []openai.Message{{Role: openai.RoleUser, Content: inputs}}, Sampling: r.Sampling, ToolChoice: openai.ToolChoiceNone, Logprobs: measured,
@@ -89,7 +90,7 @@ func (s *Server) generateJob(tenant string, r *tgi.Request, measured bool) (*job
 	if measured {
 		chat.TopLogprobs = r.TopTokens
 	}
-	j, err := s.chatJob(tenant, &chat)
+	j, err := s.chatJob(ctx, tenant, &chat)
 	return j, atInputs(err)
 }
 
@@ -129,6 +130,9 @@ func (s *Server) answerGenerated(ctx context.Context, w http.ResponseWriter, r *
 	})
 	if err != nil {
 		return err
+	}
+	if n := len(details.Tokens); n > 0 {
+		details.Tokens[n-1].Text += writer.Rest()
 	}
 	usage, out := j.usage(), tgi.Response{GeneratedText: writer.Text()}
 	if r.FullText {

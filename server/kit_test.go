@@ -10,6 +10,8 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -92,6 +94,7 @@ func ids(text string) []int32 {
 
 // script is a Generator that plays a prepared answer.
 type script struct {
+	ending    func() // is called before a stream ends; may be nil
 	tokens    []int32
 	reason    engine.FinishReason // "" for stop
 	err       error               // the stream's
@@ -134,6 +137,10 @@ func measured(i int, id int32, alternatives *int) *engine.Logprobs {
 }
 
 func (s *script) play(ctx context.Context, stream *engine.Stream, alternatives *int) {
+	ending := s.ending
+	if ending == nil {
+		ending = func() {}
+	}
 	for i, id := range s.tokens {
 		if s.gate != nil {
 			select {
@@ -142,6 +149,7 @@ func (s *script) play(ctx context.Context, stream *engine.Stream, alternatives *
 			}
 		}
 		if err := stream.Send(ctx, engine.Token{ID: id, Logprobs: measured(i, id, alternatives)}); err != nil || ctx.Err() != nil {
+			ending()
 			stream.Finish(engine.FinishCancelled, context.Cause(ctx))
 			if s.cancelled != nil {
 				close(s.cancelled)
@@ -153,6 +161,7 @@ func (s *script) play(ctx context.Context, stream *engine.Stream, alternatives *
 	if reason == "" {
 		reason = engine.FinishStop
 	}
+	ending()
 	stream.Finish(reason, s.err)
 }
 
@@ -312,4 +321,14 @@ func (s *syncBuffer) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.b.String()
+}
+
+// writeFile makes a file that only this test has.
+func writeFile(t *testing.T, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }

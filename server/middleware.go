@@ -4,24 +4,28 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
+	"io"
 	"net"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/gptoss/gptoss-operator/server/openai"
 )
 
-// note is what a request's handlers tell the access log. It belongs to the request's goroutine.
+// note is what a request's handlers tell the logs. It belongs to the request's goroutine.
 type note struct {
 	requestID    string
 	tenant       string // whose key it is; not for the log
+	identity     string // who that is, in words that may be shown
+	model        string // that was asked for, where it is known
 	status       int    // overrides what was sent, where nothing could be sent or too much was
 	completionID string
 	usage        openai.Usage
 	finish       openai.FinishReason
+	begun        sequences
 }
 
 type noteKey struct{}
@@ -34,43 +38,47 @@ func noteOf(r *http.Request) *note {
 	return &note{}
 }
 
-// observe gives every request an id and a line in the access log.
+// observe gives every request an id, and books it when it has ended.
 func (s *Server) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		start := time.Now()
 		n := &note{requestID: r.Header.Get("X-Request-Id")}
 		if !validRequestID(n.requestID) {
 			n.requestID = s.newID("req_")
 		}
 		w.Header().Set("X-Request-Id", n.requestID)
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		rec := &recorder{ResponseWriter: w, leaving: &s.leaving}
-		defer func() { s.logAccess(r, n, rec, time.Since(start)) }()
-		next.ServeHTTP(rec, r.WithContext(context.WithValue(r.Context(), noteKey{}, n)))
+		e := &exchange{note: n, request: r, recorder: recorder{ResponseWriter: w, leaving: &s.leaving}, start: time.Now(), probe: isProbe(r.URL.Path)}
+		if !e.probe {
+			e.span = s.tracer.Start(r, routeOf(r.URL.Path))
+			if s.audit != nil && s.options.AuditContent {
+				e.recorder.copy = &e.response
+				r.Body = &tee{r.Body, &e.sent}
+			}
+		}
+		defer s.book(e)
+		next.ServeHTTP(&e.recorder, r.WithContext(context.WithValue(r.Context(), noteKey{}, n)))
 	})
 }
 
-// logAccess writes one line. Probes and scrapes come every few seconds, so they are logged at debug level. The query is
-// left out: some clients put keys there.
-func (s *Server) logAccess(r *http.Request, n *note, rec *recorder, took time.Duration) {
-	level := slog.LevelInfo
-	if r.URL.Path == "/v1/health" || r.URL.Path == "/v1/metrics" {
-		level = slog.LevelDebug
+// routeOf is a path that there are few of, for the names of spans.
+func routeOf(path string) string {
+	for _, route := range []string{"/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/models", "/v1/stream-tickets", "/completions", "/generate_stream", "/generate", "/tokenize", "/detokenize", "/info"} {
+		if path == route || strings.HasPrefix(path, route+"/") {
+			return route
+		}
 	}
-	status := rec.status
-	if n.status != 0 {
-		status = n.status
-	}
-	attrs := []slog.Attr{
-		slog.String("request_id", n.requestID), slog.String("method", clip(r.Method, 32)), slog.String("path", clip(r.URL.Path, 256)),
-		slog.Int("status", status), slog.Int64("bytes", rec.bytes), slog.Float64("duration_ms", float64(took.Microseconds())/1000),
-		slog.String("remote", remoteHost(r)),
-	}
-	if n.completionID != "" {
-		attrs = append(attrs, slog.String("completion_id", n.completionID), slog.String("finish_reason", string(n.finish)),
-			slog.Int("prompt_tokens", n.usage.PromptTokens), slog.Int("completion_tokens", n.usage.CompletionTokens))
-	}
-	s.log.LogAttrs(r.Context(), level, "request", attrs...)
+	return "other"
+}
+
+// tee gives somebody else what is read of a body.
+type tee struct {
+	io.ReadCloser
+	to io.Writer
+}
+
+func (t *tee) Read(p []byte) (int, error) {
+	n, err := t.ReadCloser.Read(p)
+	_, _ = t.to.Write(p[:n]) // an audit.Body, which takes everything
+	return n, err
 }
 
 // recoverPanics turns a panic into a 500, or into a torn connection where an answer has begun; the process lives.
@@ -85,7 +93,7 @@ func (s *Server) recoverPanics(next http.Handler) http.Handler {
 			if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 				panic(p)
 			}
-			s.metrics.panics.Inc()
+			s.metrics.Panics.Inc()
 			s.log.Error("panic in a handler", "request_id", noteOf(r).requestID, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			if rec, ok := w.(*recorder); ok && rec.status != 0 {
 				panic(http.ErrAbortHandler)
@@ -103,6 +111,7 @@ type recorder struct {
 	leaving *atomic.Bool
 	status  int // 0 until the header is sent
 	bytes   int64
+	copy    io.Writer // gets what is sent; nil for nobody
 }
 
 // WriteHeader notes the status.
@@ -123,6 +132,9 @@ func (r *recorder) Write(p []byte) (int, error) {
 	}
 	n, err := r.ResponseWriter.Write(p)
 	r.bytes += int64(n)
+	if r.copy != nil {
+		_, _ = r.copy.Write(p[:n]) // an audit.Body, which takes everything
+	}
 	return n, err
 }
 

@@ -5,14 +5,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gptoss/gptoss-operator/server/openai"
+	"github.com/gptoss/gptoss-operator/server/openapi"
 	"github.com/gptoss/gptoss-operator/server/page"
+	"github.com/gptoss/gptoss-operator/server/responses"
 	"github.com/gptoss/gptoss-operator/server/sse"
 )
 
@@ -28,15 +32,17 @@ const statusClientGone = 499
 // writeTimeout is how long a client may refuse to read before it is dropped.
 const writeTimeout = sse.WriteTimeout
 
-// routes lays the API out. Health and metrics are open: probes and Prometheus have no key. So is the page: what it asks
-// of the API needs one.
-func (s *Server) routes() http.Handler {
-	mux := http.NewServeMux()
+// routes lays the API out and returns the methods of each path beside it. Health and metrics are open: probes and Prometheus
+// have no key. So is the page: what it asks of the API needs one.
+func (s *Server) routes() (mux *http.ServeMux, laid map[string][]string) {
+	mux, laid = http.NewServeMux(), map[string][]string{}
 	handle := func(path string, methods map[string]handler) {
+		laid[path] = slices.Collect(maps.Keys(methods))
 		mux.Handle(path, s.catch(byMethod(methods)))
 	}
-	handle("/v1/health", map[string]handler{http.MethodGet: s.health})
-	handle("/v1/metrics", map[string]handler{http.MethodGet: s.metrics.serve})
+	for path, h := range s.probes() {
+		handle(path, map[string]handler{http.MethodGet: h})
+	}
 	handle("/v1/models", map[string]handler{http.MethodGet: s.guard(s.models)})
 	handle("/v1/models/{id...}", map[string]handler{http.MethodGet: s.guard(s.oneModel)})
 	handle("/v1/chat/completions", map[string]handler{
@@ -52,6 +58,8 @@ func (s *Server) routes() http.Handler {
 	handle("/info", map[string]handler{http.MethodGet: s.asTGI(s.guard(s.info))})
 	handle("/tokenize", map[string]handler{http.MethodPost: s.guard(s.tokenize)})
 	handle("/detokenize", map[string]handler{http.MethodPost: s.guard(s.detokenize)})
+	s.routeResponses(handle)
+	handle("/openapi.json", map[string]handler{http.MethodGet: s.describeAPI})
 	if s.options.Page {
 		serve := map[string]handler{http.MethodGet: plain(page.Handler(s.catch(notFound)))}
 		handle("/{$}", serve)
@@ -59,7 +67,7 @@ func (s *Server) routes() http.Handler {
 	}
 	handle("/v1/", map[string]handler{"": s.authenticated(notFound)})
 	handle("/", map[string]handler{"": notFound})
-	return mux
+	return mux, laid
 }
 
 // plain makes a handler of one that answers failures itself.
@@ -161,7 +169,7 @@ func unavailable(code, message string) *openai.Error {
 // retryAfter is an honest guess, in seconds, of when a place in the queue is free: when a request has finished, which
 // takes as long as the recent ones took.
 func (s *Server) retryAfter() int {
-	return min(max(int(s.metrics.recent.mean().Seconds()+0.5), 1), 60)
+	return min(max(int(s.metrics.Recent.Mean().Seconds()+0.5), 1), 60)
 }
 
 // writeJSON sends an answer as a whole.
@@ -185,4 +193,73 @@ func clip(s string, n int) string {
 		return s
 	}
 	return strings.ToValidUTF8(s[:n], "") + "…"
+}
+
+// newResponses makes the Responses API, which runs its requests as chat requests.
+func (s *Server) newResponses() *responses.API {
+	o := s.options
+	return responses.New(responses.Config{
+		Model:      responder{s},
+		Bounds:     responses.Bounds{Count: o.ResponseStoreCount, Bytes: o.ResponseStoreBytes, Age: o.ResponseStoreAge},
+		Background: o.MaxBackgroundResponses,
+		Now:        s.now, NewID: s.newID, Body: s.readBody,
+		Tenant: func(r *http.Request) string { return noteOf(r).tenant },
+		Ended:  noteResponse,
+		Panicked: func(ctx context.Context, value any, stack []byte) {
+			s.metrics.Panics.Inc()
+			s.log.Error("panic in a response", "request_id", requestID(ctx), "panic", fmt.Sprint(value), "stack", string(stack))
+		},
+	})
+}
+
+// routeResponses lays the Responses API out.
+func (s *Server) routeResponses(handle func(path string, methods map[string]handler)) {
+	a := s.responses
+	handle("/v1/responses", map[string]handler{http.MethodPost: s.guard(s.refusalsBooked(a.Create))})
+	handle("/v1/responses/input_tokens", map[string]handler{http.MethodPost: s.guard(a.CountInput)})
+	handle("/v1/responses/{id}", map[string]handler{http.MethodGet: s.guard(a.Retrieve), http.MethodDelete: s.guard(a.Delete)})
+	handle("/v1/responses/{id}/cancel", map[string]handler{http.MethodPost: s.guard(a.Cancel)})
+	handle("/v1/responses/{id}/input_items", map[string]handler{http.MethodGet: s.guard(a.InputItems)})
+}
+
+// describeAPI answers GET /openapi.json.
+func (s *Server) describeAPI(w http.ResponseWriter, _ *http.Request) error {
+	writeJSON(w, http.StatusOK, json.RawMessage(openapi.Document(s.version)))
+	return nil
+}
+
+// noteResponse tells the access log what became of a request.
+func noteResponse(r *http.Request, o responses.Outcome) {
+	n := noteOf(r)
+	n.completionID, n.usage, n.finish = o.ID, o.Usage, o.Finish
+	switch {
+	case errors.Is(o.Err, responses.ErrGone):
+		n.status = statusClientGone
+	case o.Err != nil:
+		n.status = statusOf(o.Err)
+	}
+}
+
+// requestID is the id of the request that a context comes from.
+func requestID(ctx context.Context) string {
+	if n, ok := ctx.Value(noteKey{}).(*note); ok {
+		return n.requestID
+	}
+	return ""
+}
+
+// runKey leads to whether a request got so far that it is booked where it runs.
+type runKey struct{}
+
+// refusalsBooked counts requests that are refused before they run. Those that run may do so for longer than they are
+// waited for, so that Complete counts them.
+func (s *Server) refusalsBooked(next handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		ran := &atomic.Bool{}
+		err := next(w, r.WithContext(context.WithValue(r.Context(), runKey{}, ran)))
+		if err != nil && !ran.Load() {
+			s.metrics.Requests.WithLabelValues(outcome(statusOf(err))).Inc()
+		}
+		return err
+	}
 }

@@ -299,7 +299,7 @@ func (s *Server) work(r *http.Request, j *job, respond func(context.Context) err
 func (s *Server) accept(j *job) (done func()) {
 	start := s.now()
 	s.active.Add(1)
-	j.firstSeen = func() { s.metrics.firstToken.Observe(s.now().Sub(start).Seconds()) }
+	j.firstSeen = func() { s.metrics.FirstToken.Observe(s.now().Sub(start).Seconds()) }
 	return func() { s.active.Add(-1) }
 }
 
@@ -309,15 +309,7 @@ func (s *Server) booked(next handler) handler {
 		start := s.now()
 		n := noteOf(r)
 		ended := outcomeError // stays so when a panic passes
-		defer func() {
-			if ended == outcomeSuccess {
-				s.metrics.succeeded(s.now().Sub(start))
-			} else {
-				s.metrics.requests.WithLabelValues(ended).Inc()
-			}
-			s.metrics.prompt.Add(float64(n.usage.PromptTokens))
-			s.metrics.completion.Add(float64(n.usage.CompletionTokens))
-		}()
+		defer func() { s.count(start, ended, n.usage) }()
 		err := next(w, r)
 		if err != nil {
 			ended = outcome(statusOf(err))
@@ -326,6 +318,17 @@ func (s *Server) booked(next handler) handler {
 		}
 		return err
 	}
+}
+
+// count books a request that made tokens, or should have, and has ended.
+func (s *Server) count(start time.Time, ended string, usage openai.Usage) {
+	if ended == outcomeSuccess {
+		s.metrics.Succeeded(s.now().Sub(start))
+	} else {
+		s.metrics.Requests.WithLabelValues(ended).Inc()
+	}
+	s.metrics.Prompt.Add(float64(usage.PromptTokens))
+	s.metrics.Completion.Add(float64(usage.CompletionTokens))
 }
 
 // statusOf is the status with which catch will answer an error.

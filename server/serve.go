@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/gptoss/gptoss-operator/server/drain"
 )
 
 const (
@@ -15,18 +17,23 @@ const (
 	maxHeaderBytes = 64 << 10
 	// endTimeout is what requests get to write their last event after they were cut off, and Shutdown to see them end.
 	endTimeout = 3 * time.Second
+	// lingerTime is for how long nobody may have asked anything after the delay before idle connections are closed. A client
+	// that goes on at once has been told by then, and one that was silent for longer seldom speaks in that very moment.
+	lingerTime = time.Second
 )
 
-// Serve answers on a listener until ctx ends, and then leaves in three steps:
+// Serve answers on a listener until ctx ends, and then leaves in steps:
 //
 //   - For the shutdown delay everything goes on, but health is unavailable and every answer closes its connection. Load
 //     balancers need that long to see it, and clients with a connection of their own learn of it without an error.
-//   - Then nothing new is accepted, idle connections are closed and running requests may finish until the grace period,
-//     counted from the beginning, is over.
+//   - Then no connection is accepted any more, and running requests may finish until the grace period, counted from the
+//     beginning, is over. A connection whose last answer began before all this is not closed behind it: its client would
+//     send the next request into the void. It stays for lingerTime, and what comes on it is answered, with the word to close.
 //   - What is still running then ends with an error event.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	base, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(errShutdown)
+	open := drain.New()
 	h := &http.Server{
 		Handler:           s.Handler(),
 		ReadHeaderTimeout: headerTimeout,
@@ -34,12 +41,20 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 		BaseContext:       func(net.Listener) context.Context { return base },
+		ConnState:         open.Watch,
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- h.Serve(l) }()
+	go func() {
+		if s.pair == nil {
+			failed <- h.Serve(l)
+			return
+		}
+		h.TLSConfig = s.pair.Config()
+		failed <- h.ServeTLS(l, "", "")
+	}()
 	select {
 	case err := <-failed:
-		return err
+		return errors.Join(err, s.close())
 	case <-ctx.Done():
 	}
 	s.leaving.Store(true)
@@ -53,14 +68,20 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	case err := <-failed: // nothing more can arrive
 		s.log.Warn("the listener failed", "error", err.Error())
 	}
-	return s.finish(h, s.options.ShutdownGrace-delay, func() { cut(errShutdown) })
+	err := l.Close()
+	if errors.Is(err, net.ErrClosed) {
+		err = nil
+	}
+	return errors.Join(err, s.finish(h, open, s.options.ShutdownGrace-delay, func() { cut(errShutdown) }), s.close())
 }
 
 // finish waits until the running requests have ended and cuts them off when their time is over.
-func (s *Server) finish(h *http.Server, left time.Duration, cut func()) error {
+func (s *Server) finish(h *http.Server, open *drain.Connections, left time.Duration, cut func()) error {
 	finishing, cancel := context.WithTimeout(context.Background(), left)
 	defer cancel()
+	open.Wait(finishing, lingerTime, s.after)
 	err := h.Shutdown(finishing)
+	s.responses.Close(errShutdown) // nobody can come back for them any more
 	if !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}

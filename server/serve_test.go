@@ -17,20 +17,23 @@ import (
 	"github.com/gptoss/gptoss-operator/server/openai"
 )
 
-// serving runs Serve on a real listener; stop is what SIGTERM does, the shutdown delay ends with closing delayed, and ended
-// gives Serve's error.
+// serving runs Serve on a real listener; stop is what SIGTERM does, the shutdown delay ends with closing delayed, the silence
+// after it with closing silent, and ended gives Serve's error.
 type serving struct {
 	*fixture
-	stop    context.CancelFunc
-	delay   atomic.Int64 // asked for, in nanoseconds
-	delayed chan time.Time
-	ended   chan error
+	stop            context.CancelFunc
+	delay           atomic.Int64 // asked for, in nanoseconds
+	delayed, silent chan time.Time
+	ended           chan error
 }
 
 func serve(t *testing.T, g Generator, change ...func(*Config)) *serving {
 	t.Helper()
-	s := &serving{fixture: newFixture(t, g, change...), delayed: make(chan time.Time), ended: make(chan error, 1)}
+	s := &serving{fixture: newFixture(t, g, change...), delayed: make(chan time.Time), silent: make(chan time.Time), ended: make(chan error, 1)}
 	s.after = func(d time.Duration) <-chan time.Time {
+		if d == lingerTime {
+			return s.silent
+		}
 		s.delay.Store(int64(d))
 		return s.delayed
 	}
@@ -147,6 +150,7 @@ func TestLeavingWithoutAFailure(t *testing.T) {
 		t.Errorf("health is %d, close %v: %s", got.status, response.Close, got.body)
 	}
 	close(s.delayed)
+	close(s.silent)
 	s.awaitEnd(t)
 	if got := time.Duration(s.delay.Load()); got != 5*time.Second {
 		t.Errorf("the delay is %v", got)
@@ -172,6 +176,7 @@ func TestRunningRequestsFinish(t *testing.T) {
 		runtime.Gosched()
 	}
 	close(s.delayed)
+	close(s.silent)
 	close(g.gate)
 	rest, err := io.ReadAll(response.Body)
 	if err != nil || !strings.Contains(string(rest), `"finish_reason":"stop"`) || !strings.HasSuffix(string(rest), "data: [DONE]\n\n") {
@@ -180,6 +185,37 @@ func TestRunningRequestsFinish(t *testing.T) {
 	if got := <-late; got.status != 200 || !strings.Contains(got.body, "Hello!") {
 		t.Errorf("the late request gets %d: %s", got.status, got.body)
 	}
+	s.awaitEnd(t)
+}
+
+// TestGoingOnAfterAStream has a client ask at once when its stream ends, which began before the server knew that it would
+// leave and ended after the delay: on that connection it has not been told to close.
+func TestGoingOnAfterAStream(t *testing.T) {
+	g := says(hello)
+	g.gate = make(chan struct{})
+	s := serve(t, g)
+	var client wire
+	stream := client.send(t, s, http.MethodPost, "/v1/chat/completions", ask(`,"stream":true`))
+	g.gate <- struct{}{}
+	s.stop()
+	s.awaitLeaving(t)
+	close(s.delayed)
+	for { // the listener is closed, and closes what it has accepted and nobody serves
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(s.url, "http://"))
+		if err != nil {
+			break
+		}
+		_ = conn.Close()
+	}
+	close(g.gate)
+	if got := client.receive(t, stream); stream.Close || !strings.HasSuffix(got.body, "data: [DONE]\n\n") {
+		t.Errorf("close %v, the stream is %q", stream.Close, got.body)
+	}
+	next := client.send(t, s, http.MethodPost, "/v1/chat/completions", ask(""))
+	if got := client.receive(t, next); got.status != 200 || !next.Close || client.dials != 1 {
+		t.Errorf("the next request gets %d, close %v: %s", got.status, next.Close, got.body)
+	}
+	close(s.silent)
 	s.awaitEnd(t)
 }
 

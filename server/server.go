@@ -12,6 +12,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
@@ -19,8 +20,15 @@ import (
 
 	"github.com/gptoss/gptoss-operator/engine"
 	"github.com/gptoss/gptoss-operator/engine/harmony"
+	"github.com/gptoss/gptoss-operator/server/audit"
+	"github.com/gptoss/gptoss-operator/server/certificate"
+	"github.com/gptoss/gptoss-operator/server/cors"
+	"github.com/gptoss/gptoss-operator/server/metric"
 	"github.com/gptoss/gptoss-operator/server/options"
+	"github.com/gptoss/gptoss-operator/server/responses"
+	"github.com/gptoss/gptoss-operator/server/structure"
 	"github.com/gptoss/gptoss-operator/server/ticket"
+	"github.com/gptoss/gptoss-operator/server/trace"
 )
 
 // Generator runs prompts; *engine.Engine is one.
@@ -52,7 +60,9 @@ type Model struct {
 	Generator Generator
 	Encoder   Encoder
 	// Vocabulary spells tokens for log probabilities and reads raw prompts, which are refused where it is nil.
-	Vocabulary       Vocabulary
+	Vocabulary Vocabulary
+	// Structure holds answers to a form; requests for one are refused where it is nil.
+	Structure        *structure.Compiler
 	ContextLength    int // tokens of prompt and answer together
 	ActiveParameters int64
 	TotalParameters  int64
@@ -68,26 +78,34 @@ type Config struct {
 	Aliases []string
 	// Now is the clock.
 	Now func() time.Time
+	// Stdout is where --audit-log=stdout leads.
+	Stdout io.Writer
 	// NewID makes an id that begins with prefix and never comes twice.
 	NewID func(prefix string) string
 }
 
 // Server is the HTTP side of gptoss-server.
 type Server struct {
-	options options.Options
-	version string
-	log     *slog.Logger
-	aliases []string
-	now     func() time.Time
-	newID   func(prefix string) string
-	keys    *keyring
-	tickets *ticket.Box
-	metrics *metrics
-	model   atomic.Pointer[Model]
+	options   options.Options
+	version   string
+	log       *slog.Logger
+	aliases   []string
+	now       func() time.Time
+	newID     func(prefix string) string
+	keys      *keyring
+	tickets   *ticket.Box
+	metrics   *metric.Set
+	model     atomic.Pointer[Model]
+	responses *responses.API
 	// leaving is true from the moment when the process was asked to end.
 	leaving atomic.Bool
 	// after is the clock of the shutdown delay.
-	after func(time.Duration) <-chan time.Time
+	after    func(time.Duration) <-chan time.Time
+	tracer   *trace.Tracer     // nil without an endpoint
+	audit    *audit.Log        // nil without a destination
+	origins  cors.Policy       // pages that may call
+	pair     *certificate.Pair // nil without TLS
+	concerns []func() string   // of health
 	// active counts the completions that were accepted and have not ended, running or waiting.
 	active atomic.Int64
 }
@@ -115,15 +133,78 @@ func New(c Config) (*Server, error) {
 		options: c.Options, version: c.Version, log: c.Logger, aliases: c.Aliases, now: c.Now, newID: c.NewID, keys: keys,
 		after: time.After, tickets: tickets,
 	}
-	s.metrics = newMetrics(s)
-	return s, nil
+	s.metrics = metric.New(metric.Source{
+		Model: s.options.ModelName(), Version: s.version, Stats: s.stats, Active: s.active.Load,
+		Degraded: func() bool { status, _ := s.status(s.now()); return status != stateHealthy },
+	})
+	s.responses = s.newResponses()
+	return s, s.equip(c)
+}
+
+// equip opens what was asked for beside the API itself.
+func (s *Server) equip(c Config) (err error) {
+	o := c.Options
+	s.origins = cors.New(o.CORSOrigins)
+	if o.TLSCert != "" {
+		if s.pair, err = certificate.Load(o.TLSCert, o.TLSKey, s.now, s.certificateChanged); err != nil {
+			return err
+		}
+	}
+	if s.tracer, err = trace.Open(context.Background(), trace.Config{Endpoint: o.OTLPEndpoint, Model: o.ModelName(), Version: c.Version, Logger: s.log}); err != nil {
+		return err
+	}
+	if o.AuditLog != "" {
+		s.audit, err = audit.Open(audit.Config{
+			To: o.AuditLog, MaxBytes: o.AuditMaxSize, Files: o.AuditFiles, Stdout: c.Stdout, Logger: s.log, Dropped: s.metrics.AuditDropped.Inc,
+		})
+		if err != nil {
+			return err
+		}
+		s.Concern(func() string {
+			if s.audit.Failing() {
+				return "The audit log cannot be written."
+			}
+			return ""
+		})
+		s.audit.Record(audit.Record{Time: s.now().UTC(), Kind: audit.KindStarted, Detail: "version " + s.version})
+	}
+	return nil
+}
+
+func (s *Server) certificateChanged(err error) {
+	if err != nil {
+		s.log.Warn("the certificate cannot be used; the last one stays", "error", err.Error())
+		return
+	}
+	s.log.Info("the certificate changed")
+	s.audit.Record(audit.Record{Time: s.now().UTC(), Kind: audit.KindCertificateReloaded})
+}
+
+// close ends what equip opened, once the last request has ended.
+func (s *Server) close() error {
+	s.audit.Record(audit.Record{Time: s.now().UTC(), Kind: audit.KindStopped})
+	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
+	defer cancel()
+	if err := s.tracer.Close(ctx); err != nil {
+		s.log.Warn("the last traces are lost", "error", err.Error())
+	}
+	return s.audit.Close()
 }
 
 // SetModel makes the server ready.
-func (s *Server) SetModel(m *Model) { s.model.Store(m) }
+func (s *Server) SetModel(m *Model) {
+	w := *m
+	if _, ok := m.Generator.(watched); !ok {
+		w.Generator = watched{m.Generator}
+	}
+	s.model.Store(&w)
+}
 
 // Handler returns the whole HTTP API.
-func (s *Server) Handler() http.Handler { return s.observe(s.recoverPanics(s.routes())) }
+func (s *Server) Handler() http.Handler {
+	mux, _ := s.routes()
+	return s.observe(s.origins.Wrap(s.recoverPanics(mux), s.pair != nil))
+}
 
 // fingerprint names the model and the program that runs it.
 func (s *Server) fingerprint(m *Model) string {

@@ -54,7 +54,10 @@ func TestHealth(t *testing.T) {
 			if health.MemoryUsageGB <= 0 || health.MemoryUsageGB > 64 {
 				t.Errorf("memory %v GB", health.MemoryUsageGB)
 			}
-			health.MemoryUsageGB = 0
+			if (health.Reason == "") != (tc.want == "healthy") {
+				t.Errorf("the reason is %q", health.Reason)
+			}
+			health.MemoryUsageGB, health.Reason = 0, ""
 			want := openai.Health{Status: tc.want, Model: "gpt-oss-demo", Version: "1.1.0", Timestamp: "2025-05-07T14:20:33Z"}
 			if diff := cmp.Diff(want, health); diff != "" || got.status != tc.wantStatus {
 				t.Errorf("status %d (-want,+got):\n%s", got.status, diff)
@@ -223,22 +226,6 @@ func TestOutcome(t *testing.T) {
 		if got := outcome(status); got != want {
 			t.Errorf("outcome(%d) = %s, want %s", status, got, want)
 		}
-	}
-}
-
-func TestLatencies(t *testing.T) {
-	var l latencies
-	if l.mean() != 0 {
-		t.Error("a mean of nothing")
-	}
-	for range 100 {
-		l.add(time.Hour)
-	}
-	for range 99 {
-		l.add(time.Second)
-	}
-	if got, want := l.mean(), (time.Hour+99*time.Second)/100; got != want {
-		t.Errorf("mean %v, want %v", got, want)
 	}
 }
 

@@ -28,7 +28,7 @@ func (s *Server) text(w http.ResponseWriter, r *http.Request) error {
 	if err := s.CheckModel(request.Model); err != nil {
 		return err
 	}
-	s.metrics.ignore(request.Ignored)
+	s.metrics.Ignore(request.Ignored)
 	j, echoes, err := s.textJob(noteOf(r).tenant, &request)
 	if err != nil {
 		return err
@@ -63,6 +63,7 @@ func (s *Server) textJob(tenant string, r *openai.TextRequest) (j *job, echoes [
 	}
 	j = s.newJob(m, "cmpl-", "prompt")
 	for i, p := range r.Prompts {
+		p.Text = s.clean(p.Text)
 		ids, err := readPrompt(m, p, promptPath(i, len(r.Prompts)))
 		if err != nil {
 			return nil, nil, err
@@ -226,4 +227,108 @@ func (s *Server) streamText(ctx context.Context, events *sse.Writer, r *openai.T
 		}
 	}
 	return events.Done()
+}
+
+// tokenize answers POST /tokenize: the ids that a raw prompt, or a conversation, becomes.
+func (s *Server) tokenize(w http.ResponseWriter, r *http.Request) error {
+	body, err := s.readBody(w, r)
+	if err != nil {
+		return err
+	}
+	request, err := openai.DecodeTokenizeRequest(body)
+	if err != nil {
+		return err
+	}
+	m, err := s.spelling(request.Model)
+	if err != nil {
+		return err
+	}
+	var ids []int32
+	if request.Chat != nil {
+		ids, _, err = s.render(m, request.Chat)
+	} else {
+		ids, err = readPrompt(m, request.Prompt, "prompt")
+	}
+	if err != nil {
+		return err
+	}
+	out := openai.Tokenized{Count: len(ids), MaxModelLen: m.ContextLength, Tokens: append([]int32{}, ids...)}
+	if request.Spell {
+		out.TokenStrs = make([]string, len(ids))
+		for i, id := range ids {
+			out.TokenStrs[i] = string(m.Vocabulary.TokenBytes(id)) // what is no character becomes U+FFFD on the wire
+		}
+	}
+	writeJSON(w, http.StatusOK, out)
+	return nil
+}
+
+// detokenize answers POST /detokenize: the text of ids, control tokens by their names.
+func (s *Server) detokenize(w http.ResponseWriter, r *http.Request) error {
+	body, err := s.readBody(w, r)
+	if err != nil {
+		return err
+	}
+	request, err := openai.DecodeDetokenizeRequest(body)
+	if err != nil {
+		return err
+	}
+	m, err := s.spelling(request.Model)
+	if err != nil {
+		return err
+	}
+	if err := checkIDs("tokens", request.Tokens, m.Vocabulary.Size()); err != nil {
+		return err
+	}
+	text := textOf(answer.Literal{Vocabulary: m.Vocabulary}, request.Tokens)
+	writeJSON(w, http.StatusOK, openai.Detokenized{Prompt: text, Content: text})
+	return nil
+}
+
+// spelling returns the model if it is the one that is named, or none is, and has words.
+func (s *Server) spelling(model string) (*Model, error) {
+	if model != "" {
+		if err := s.CheckModel(model); err != nil {
+			return nil, err
+		}
+	}
+	m := s.model.Load()
+	if m.Vocabulary == nil {
+		return nil, openai.Invalid(openai.CodeUnsupported, "", "This model's vocabulary is not available.")
+	}
+	return m, nil
+}
+
+// renderChat answers POST /v1/chat/completions/render: the prompt that a chat request would become, without an answer.
+func (s *Server) renderChat(w http.ResponseWriter, r *http.Request) error {
+	body, err := s.readBody(w, r)
+	if err != nil {
+		return err
+	}
+	request, err := openai.DecodeChatRequest(body)
+	if err != nil {
+		return err
+	}
+	m, err := s.spelling(request.Model)
+	if err != nil {
+		return err
+	}
+	ids, _, err := s.render(m, &request)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, openai.Rendered{
+		Object: "chat.completion.render", Model: s.options.ModelName(), Prompt: textOf(answer.Literal{Vocabulary: m.Vocabulary}, ids),
+		TokenIDs: ids, Count: len(ids), MaxModelLen: m.ContextLength,
+	})
+	return nil
+}
+
+// oneModel answers GET /v1/models/{id}.
+func (s *Server) oneModel(w http.ResponseWriter, r *http.Request) error {
+	if err := s.CheckModel(r.PathValue("id")); err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, s.describe())
+	return nil
 }

@@ -133,7 +133,7 @@ func TestTextLogprobs(t *testing.T) {
 func TestTextStreamEqualsWhole(t *testing.T) {
 	r := rand.New(rand.NewPCG(6, 7))
 	tails := []string{"", `,"stop":["END","€"]`, `,"logprobs":2`, `,"echo":true,"n":3`, `,"skip_special_tokens":false,"logprobs":0`, `,"stop_token_ids":[33]`}
-	for range 300 {
+	for range 150 {
 		tokens, tail := generated(r), `,"prompt":["pé","q"]`+tails[r.IntN(len(tails))]
 		f := newFixture(t, &script{tokens: tokens, reason: engine.FinishLength})
 		whole := decode[openai.TextCompletion](t, f.complete(t, tail).body)

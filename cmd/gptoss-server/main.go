@@ -47,7 +47,7 @@ func runServe(ctx context.Context, args []string, getenv func(string) string, st
 		terminal.Say(stderr, "gptoss-server: "+sentence(err)+"\n")
 		return 2
 	}
-	if err := serve(ctx, o, newLogger(o, stdout)); err != nil {
+	if err := serve(ctx, o, newLogger(o, stdout), stdout); err != nil {
 		terminal.Say(stderr, "gptoss-server: "+sentence(err)+"\n")
 		writeTerminationLog(o.TerminationLog, sentence(err), stderr)
 		return 1
@@ -73,10 +73,10 @@ func addEnvironment(o *options.Options, getenv func(string) string) error {
 }
 
 // serve runs the server until ctx ends or the model turns out not to be loadable.
-func serve(ctx context.Context, o options.Options, log *slog.Logger) error {
+func serve(ctx context.Context, o options.Options, log *slog.Logger, stdout io.Writer) error {
 	plain := o
 	plain.ServedModelName = ""
-	s, err := server.New(server.Config{Options: o, Version: version, Logger: log, Aliases: []string{plain.ModelName()}})
+	s, err := server.New(server.Config{Options: o, Version: version, Logger: log, Aliases: []string{plain.ModelName()}, Stdout: stdout})
 	if err != nil {
 		return err
 	}

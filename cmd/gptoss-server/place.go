@@ -5,11 +5,9 @@ import (
 	"errors"
 	"log/slog"
 	"math"
-	"runtime"
 
 	"github.com/gptoss/gptoss-operator/engine/cpu"
 	"github.com/gptoss/gptoss-operator/engine/kernel"
-	"github.com/gptoss/gptoss-operator/engine/model"
 	"github.com/gptoss/gptoss-operator/engine/weights/packed"
 	"github.com/gptoss/gptoss-operator/engine/weights/placement"
 	"github.com/gptoss/gptoss-operator/server/options"
@@ -93,16 +91,10 @@ func (s *source) choose(ctx context.Context, o options.Options) (placement.Choic
 	if err != nil {
 		return placement.Choice{}, err
 	}
-	threads := o.Threads
-	if threads == 0 {
-		threads = runtime.GOMAXPROCS(0)
-	}
-	plan := s.config.Memory(model.Serving{
-		ContextLength: contextLength, Sequences: o.MaxSequences, StepTokens: o.MaxBatchTokens, Shared: true,
-	})
+	plan := memory(s, o, contextLength)
 	return placement.Choose(ctx, placement.Weights{
 		Sections: s.file.Contents(), Bytes: s.file.Size(), Mapped: s.file.Mapped(), Beside: plan.Total - plan.Weights,
-	}, k, threads), nil
+	}, k, threads(o)), nil
 }
 
 // tenths is enough of a number for a log.

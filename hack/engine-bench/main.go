@@ -65,6 +65,8 @@ type settings struct {
 	retries                    int
 	json                       string
 
+	space int64 // bytes that must be free where a model is made
+
 	look time.Duration // at what else the machine does, before every turn
 }
 
@@ -120,7 +122,7 @@ func measure(ctx context.Context, s settings, stdout io.Writer, say func(string,
 func parse(args []string, cache string) (settings, error) {
 	s := settings{
 		load: "map", rounds: 3, repetitions: 2, prompt: 512, decode: 64, sequences: []int{1, 4, 16}, batchDecode: 32,
-		once: "memory,prefix,latency", foreign: 0.5, retries: 2, look: 2 * time.Second,
+		once: "memory,prefix,latency", foreign: 0.5, retries: 2, look: 2 * time.Second, space: modelSpace,
 	}
 	if cache != "" {
 		s.cache = filepath.Join(cache, "bench")

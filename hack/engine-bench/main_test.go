@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -280,13 +281,15 @@ func TestFailures(t *testing.T) {
 		t.Fatal(err)
 	}
 	tests := map[string]struct {
-		args []string
-		want string
+		args  []string
+		space int64
+		want  string
 	}{
-		"a server that fails":        {[]string{"--server", fails, "--model=demo"}, "exit status 3: no such model"},
-		"a server that cannot start": {[]string{"--server", dir + "/none", "--model=demo"}, "no such file or directory"},
-		"a server that says nothing": {[]string{"--server", script(t, dir, "server", "batched.txt"), "--model=demo"}, "its output is no JSON"},
-		"a model that is not made":   {[]string{"--server", fails, "--cache", dir}, "making " + dir + "/gpt-oss-20b-synthetic.gptoss: exit status 3: no such model"},
+		"a server that fails":        {[]string{"--server", fails, "--model=demo"}, 0, "exit status 3: no such model"},
+		"a server that cannot start": {[]string{"--server", dir + "/none", "--model=demo"}, 0, "no such file or directory"},
+		"a server that says nothing": {[]string{"--server", script(t, dir, "server", "batched.txt"), "--model=demo"}, 0, "its output is no JSON"},
+		"a model that is not made":   {[]string{"--server", fails, "--cache", dir}, 0, "making " + dir + "/gpt-oss-20b-synthetic.gptoss: exit status 3: no such model"},
+		"no room for a model":        {[]string{"--server", fails, "--cache", dir}, math.MaxInt64, "GB free, making gpt-oss-20b-synthetic.gptoss takes 9223372036.9 GB"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -294,7 +297,7 @@ func TestFailures(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s.look = 0
+			s.look, s.space = 0, tc.space
 			s.foreign = 1000
 			if err := measure(t.Context(), s, &bytes.Buffer{}, t.Logf); err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("error %v, want %s", err, tc.want)

@@ -14,8 +14,8 @@ import (
 
 const (
 	synthetic = "gpt-oss-20b"
-	// modelBytes is how long the longer of the two files becomes, and spareBytes what stays free beside.
-	modelBytes, spareBytes = 13_000_000_000, 2_000_000_000
+	// modelSpace is what must be free where a model is made: the longer of the two files is 13 GB, and 2 GB stay free beside.
+	modelSpace = 15_000_000_000
 )
 
 // makeModels makes the models that nobody named and that are not there yet, and makes the paths absolute.
@@ -62,9 +62,9 @@ func (s *settings) synthesise(ctx context.Context, path, format string, say func
 	if err := syscall.Statfs(dir, &disk); err != nil {
 		return fmt.Errorf("%s: %w", dir, err)
 	}
-	if free := int64(disk.Bavail) * disk.Bsize; free < modelBytes+spareBytes {
+	if free := int64(disk.Bavail) * disk.Bsize; free < s.space {
 		return fmt.Errorf("%s has %.1f GB free, making %s takes %.1f GB: name another with --cache, or a model with --model",
-			dir, float64(free)/1e9, filepath.Base(path), float64(modelBytes+spareBytes)/1e9)
+			dir, float64(free)/1e9, filepath.Base(path), float64(s.space)/1e9)
 	}
 	say("making %s", path)
 	c := exec.CommandContext(ctx, s.server, "synth", path, "--model", synthetic, "--format", format, "--quiet")

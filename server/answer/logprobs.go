@@ -50,7 +50,12 @@ func topLogprob(raw []byte, ordinary bool, logprob float64) openai.TopLogprob {
 }
 
 // Finite is a logarithm as JSON can express it.
-func Finite(logprob float64) float64 { return max(logprob, openai.ImpossibleLogprob) }
+func Finite(logprob float64) float64 {
+	if logprob == 0 { // be it negative, which would read as "-0"
+		return 0
+	}
+	return max(logprob, openai.ImpossibleLogprob)
+}
 
 // TextLogprobs collects tokens in the shape of raw completions.
 type TextLogprobs struct {

@@ -22,7 +22,9 @@ type Parser interface {
 // Piece is a part of an answer. Tokens are those that made its content, where the reader tracks them.
 type Piece struct {
 	openai.Delta
-	Tokens []visible.Token
+	// Message numbers the model's messages; that of a tool call is not set.
+	Message int
+	Tokens  []visible.Token
 }
 
 // Config says how an answer is read. Emit and Parser must be set, and Words where Track is.
@@ -35,6 +37,8 @@ type Config struct {
 	StopTokens []int32
 	// Track has the tokens of the content reported.
 	Track bool
+	// Separate has messages of one kind told apart by their number, and not by a blank line between them.
+	Separate bool
 	// HideReasoning leaves the reasoning out.
 	HideReasoning bool
 	// SingleCall ends the answer before a second tool call.
@@ -59,6 +63,7 @@ type Reader struct {
 	stop    visible.Stop
 	aligner *visible.Aligner
 	last    map[harmony.Kind]int // the message that the last delta of a kind belonged to
+	message int                  // that content was last read of
 	calls   int
 	tokens  int
 	ended   bool
@@ -176,8 +181,14 @@ func (r *Reader) deliverOne(d harmony.Delta) error {
 		if r.HideReasoning {
 			return nil
 		}
-		return r.Emit(Piece{Delta: openai.Delta{Reasoning: separator + d.Text, ReasoningContent: separator + d.Text}})
+		return r.Emit(Piece{Delta: openai.Delta{Reasoning: separator + d.Text, ReasoningContent: separator + d.Text}, Message: d.Message})
 	}
+	if r.Separate && r.message != d.Message { // a stop sequence does not reach from one message into the next
+		if err := r.flush(); err != nil {
+			return err
+		}
+	}
+	r.message = d.Message
 	r.aligner.Write(len(separator), len(d.Text))
 	return r.content(r.stop.Push(separator + d.Text))
 }
@@ -186,7 +197,7 @@ func (r *Reader) deliverOne(d harmony.Delta) error {
 func (r *Reader) separator(d harmony.Delta) string {
 	before, seen := r.last[d.Kind]
 	r.last[d.Kind] = d.Message
-	if seen && before != d.Message {
+	if seen && before != d.Message && !r.Separate {
 		return messageBreak
 	}
 	return ""
@@ -196,7 +207,7 @@ func (r *Reader) content(text string) error {
 	if text == "" {
 		return nil
 	}
-	return r.Emit(Piece{Delta: openai.Delta{Content: &text}, Tokens: r.aligner.Show(len(text))})
+	return r.Emit(Piece{Delta: openai.Delta{Content: &text}, Message: r.message, Tokens: r.aligner.Show(len(text))})
 }
 
 // flush shows what the stop filter holds back.

@@ -208,7 +208,8 @@ type Model struct {
 
 // Health is the answer of GET /v1/health.
 type Health struct {
-	Status         string  `json:"status"` // healthy, degraded or unavailable
+	Status         string  `json:"status"`           // healthy, degraded or unavailable
+	Reason         string  `json:"reason,omitempty"` // why it is not healthy
 	Model          string  `json:"model"`
 	Version        string  `json:"version"`
 	Timestamp      string  `json:"timestamp"` // RFC 3339 in UTC

@@ -60,7 +60,11 @@ var unsupportedTextParameters = []unsupported{
 }
 
 var ignoredTextParameters = []accepted{
-	{"user", isString}, {"priority", isInteger}, {"request_id", isString}, {"session_id", isString}, {"add_special_tokens", isBool},
+	{"user", isString},
+	{"priority", isInteger},
+	{"request_id", isString},
+	{"session_id", isString},
+	{"add_special_tokens", isBool},
 	{"spaces_between_special_tokens", isBool},
 }
 

@@ -17,14 +17,9 @@ type unsupported struct {
 
 var unsupportedParameters = []unsupported{
 	{"best_of", among("1"), "use n, or /v1/completions"},
-	{"response_format", plainText, "only {\"type\":\"text\"} is available yet"},
-	{"guided_json", never, "structured output is not available yet"},
-	{"guided_regex", never, "structured output is not available yet"},
-	{"guided_choice", never, "structured output is not available yet"},
-	{"guided_grammar", never, "structured output is not available yet"},
-	{"structured_outputs", never, "structured output is not available yet"},
-	{"grammar", never, "structured output is not available yet"},
-	{"json_schema", never, "structured output is not available yet"},
+	{"guided_grammar", never, "use response_format or guided_regex"},
+	{"grammar", never, "use response_format or guided_regex"},
+	{"json_schema", never, "use response_format"},
 	{"modalities", among(`["text"]`), "the model writes text only"},
 	{"audio", never, "the model writes text only"},
 	{"web_search_options", never, "the server does not search the web"},
@@ -51,9 +46,19 @@ type accepted struct {
 }
 
 var ignoredChatParameters = []accepted{
-	{"store", isBool}, {"metadata", isObject}, {"user", isString}, {"safety_identifier", isString}, {"service_tier", isString},
-	{"prompt_cache_key", isString}, {"prompt_cache_retention", isString}, {"prompt_cache_options", isObject}, {"prediction", isObject},
-	{"verbosity", isVerbosity}, {"priority", isInteger}, {"request_id", isString}, {"session_id", isString},
+	{"store", isBool},
+	{"metadata", isObject},
+	{"user", isString},
+	{"safety_identifier", isString},
+	{"service_tier", isString},
+	{"prompt_cache_key", isString},
+	{"prompt_cache_retention", isString},
+	{"prompt_cache_options", isObject},
+	{"prediction", isObject},
+	{"verbosity", isVerbosity},
+	{"priority", isInteger},
+	{"request_id", isString},
+	{"session_id", isString},
 }
 
 func isBool(o object, name string)    { o.bool(name, false) }
@@ -99,11 +104,6 @@ func among(values ...string) func(json.RawMessage) bool {
 }
 
 func never(json.RawMessage) bool { return false }
-
-func zero(raw json.RawMessage) bool {
-	var x float64
-	return json.Unmarshal(raw, &x) == nil && x == 0
-}
 
 func plainText(raw json.RawMessage) bool {
 	var format struct{ Type string }

@@ -10,7 +10,11 @@ import (
 )
 
 // decoder keeps the first error of a request; after it every read gives a zero value, so that readers need no checks.
-type decoder struct{ err *Error }
+type decoder struct {
+	err *Error
+	// asked, where set, notes which fields of the request itself are read.
+	asked map[string]bool
+}
 
 func (d *decoder) fail(code, param, format string, args ...any) {
 	if d.err == nil {
@@ -89,6 +93,9 @@ func (d *decoder) asList(raw json.RawMessage, path, want string) []json.RawMessa
 
 // get returns a field's value; null counts as absent, and so does everything after an error.
 func (o object) get(name string) (json.RawMessage, bool) {
+	if o.d.asked != nil && o.path == "" {
+		o.d.asked[name] = true
+	}
 	raw, ok := o.fields[name]
 	if o.d.err != nil || !ok || string(raw) == "null" {
 		return nil, false

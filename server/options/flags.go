@@ -25,6 +25,9 @@ const (
 	maxThreads     = 1 << 10
 	maxChoices     = 128 // as OpenAI
 	maxSwap        = 1 << 44
+
+	maxResponses   = 1 << 24
+	maxResponseAge = 90 * 24 * time.Hour // OpenAI keeps them for 30 days
 	// maxBatchWait bounds what a lone request waits for company.
 	maxBatchWait = 10 * time.Second
 )
@@ -71,6 +74,13 @@ var parameters = []parameter{
 		func(o *Options) *string { return &o.TicketKeyFile }, nil),
 	integer("max-queue", "N", "how many requests may wait before new ones get 429", func(o *Options) *int { return &o.MaxQueue }, 1, maxQueue),
 	integer("max-body-bytes", "N", "largest request body", func(o *Options) *int64 { return &o.MaxBodyBytes }, minBodyBytes, maxBodyBytes),
+	integer("response-store-count", "N", "how many responses of the Responses API are kept in memory for retrieval and previous_response_id; 0 keeps none",
+		func(o *Options) *int { return &o.ResponseStoreCount }, 0, maxResponses),
+	size("response-store-bytes", "how much memory they may take; the oldest go first, those of the key with the most of them",
+		func(o *Options) *int64 { return &o.ResponseStoreBytes }, 0, maxSwap),
+	duration("response-store-age", "how long they are kept", func(o *Options) *time.Duration { return &o.ResponseStoreAge }, 0, maxResponseAge),
+	integer("max-background-responses", "N", "how many background responses may be under way before new ones get 429",
+		func(o *Options) *int { return &o.MaxBackgroundResponses }, 0, maxQueue),
 	duration("shutdown-delay", "how long new requests are still taken after SIGTERM, until every load balancer has seen health turn unavailable",
 		func(o *Options) *time.Duration { return &o.ShutdownDelay }, 0, maxGrace),
 	duration("shutdown-grace", "how long running requests may take to finish after SIGTERM, the delay included",
@@ -80,6 +90,22 @@ var parameters = []parameter{
 		func(o *Options) *string { return &o.TerminationLog }, nil),
 	choice("log-level", "least severe log line that is written", func(o *Options) *string { return &o.LogLevel }, "debug", "info", "warn", "error"),
 	choice("log-format", "shape of a log line", func(o *Options) *string { return &o.LogFormat }, "json", "text"),
+
+	duration("slow-request", "how long a request may take before the log tells where its time went; 0 never does",
+		func(o *Options) *time.Duration { return &o.SlowRequest }, 0, 24*time.Hour),
+	text("otlp-endpoint", "URL", "OpenTelemetry collector that gets traces over HTTP, such as http://collector:4318; also from OTEL_EXPORTER_OTLP_ENDPOINT",
+		func(o *Options) *string { return &o.OTLPEndpoint }, checkURL),
+	text("audit-log", "stdout|PATH", "where one JSON line a request says who asked for what, without its content; PATH is a file that rotates",
+		func(o *Options) *string { return &o.AuditLog }, nil),
+	boolean("audit-content", "whether the audit log has the bodies of requests and answers, up to 64 KiB each", func(o *Options) *bool { return &o.AuditContent }),
+	size("audit-max-size", "size at which the audit log's file is set aside", func(o *Options) *int64 { return &o.AuditMaxSize }, 1<<20, 1<<40),
+	integer("audit-files", "N", "how many older files of the audit log are kept", func(o *Options) *int { return &o.AuditFiles }, 0, 1000),
+	boolean("sanitize-input", "whether script elements and invisible characters are removed from what users say, and HTML is escaped",
+		func(o *Options) *bool { return &o.SanitizeInput }),
+	text("cors-origins", "LIST", "origins whose web pages may call, separated by commas, such as https://chat.example.com, or * for all",
+		func(o *Options) *string { return &o.CORSOrigins }, checkOrigins),
+	text("tls-cert", "PATH", "certificate chain in PEM; read again when it changes", func(o *Options) *string { return &o.TLSCert }, nil),
+	tlsKey("tls-key", "PATH", "private key of the certificate in PEM"),
 }
 
 // Parse reads command-line arguments, the program's name not among them. It returns flag.ErrHelp for --help and

@@ -78,6 +78,14 @@ type Options struct {
 	MaxQueue int
 	// MaxBodyBytes is the largest request body.
 	MaxBodyBytes int64
+	// ResponseStoreCount, ResponseStoreBytes and ResponseStoreAge bound how many responses of the Responses API are kept in
+	// memory for retrieval and for conversations that go on, how much memory they take, and for how long they are kept. A
+	// count of 0 keeps none.
+	ResponseStoreCount int
+	ResponseStoreBytes int64
+	ResponseStoreAge   time.Duration
+	// MaxBackgroundResponses is how many background responses may be under way before new ones get 429.
+	MaxBackgroundResponses int
 	// ShutdownDelay is how long new requests are still taken after SIGTERM: health is unavailable from the first moment, but
 	// it takes seconds until every load balancer has seen that.
 	ShutdownDelay time.Duration
@@ -92,6 +100,24 @@ type Options struct {
 	LogLevel string
 	// LogFormat is json or text.
 	LogFormat string
+
+	// SlowRequest is how long a request may take before the log tells where its time went; 0 never does.
+	SlowRequest time.Duration
+	// OTLPEndpoint is the URL of an OpenTelemetry collector; empty leaves it to OTEL_EXPORTER_OTLP_ENDPOINT.
+	OTLPEndpoint string
+	// AuditLog is "stdout" or a file for the record of who asked for what; empty means none.
+	AuditLog string
+	// AuditContent puts the bodies of requests and answers into it.
+	AuditContent bool
+	// AuditMaxSize is the size in bytes at which the file is set aside, and AuditFiles how many older ones are kept.
+	AuditMaxSize int64
+	AuditFiles   int
+	// SanitizeInput removes script elements and invisible characters from what users say, and escapes HTML.
+	SanitizeInput bool
+	// CORSOrigins is a comma-separated list of the origins whose web pages may call, or *.
+	CORSOrigins string
+	// TLSCert and TLSKey are PEM files, both or none; they are read again when they change.
+	TLSCert, TLSKey string
 }
 
 // Default returns what Parse gives for no arguments.
@@ -109,12 +135,15 @@ func Default() Options {
 		MaxQueue: 64,
 		// A full window of 131072 tokens is about 600 kB of text; escaping, tools and replayed reasoning multiply it.
 		MaxBodyBytes: 4 << 20,
+		// A response with its conversation takes about 10 kB, and memory is planned for the model.
+		ResponseStoreCount: 4096, ResponseStoreBytes: 64 << 20, ResponseStoreAge: 24 * time.Hour, MaxBackgroundResponses: 16,
 		// What kube-proxy and ingress controllers need to take an endpoint out, with a margin.
 		ShutdownDelay: 5 * time.Second,
 		// Ends within the 30 seconds that Kubernetes gives a pod by default.
 		ShutdownGrace: 25 * time.Second,
 		Page:          true,
 		LogLevel:      "info", LogFormat: "json",
+		AuditMaxSize: 100 << 20, AuditFiles: 10,
 	}
 }
 

@@ -44,15 +44,21 @@ func TestParse(t *testing.T) {
 				"--max-tokens=7", "--temperature=0", "--top-p=1", "--reasoning-level=high",
 				"--max-sequences=16", "--batch-size=4", "--max-batch-tokens=64", "--batch-timeout=10ms", "--prefix-caching=false",
 				"--swap-space=4Gi", "--threads=3", "--kernel=generic", "--load=copy", "--max-choices=3", "--generate-raw=true", "--ticket-key-file=/s", "--max-queue=1", "--max-body-bytes=1024",
+				"--response-store-count=0", "--response-store-bytes=1Mi", "--response-store-age=1h", "--max-background-responses=2",
 				"--shutdown-delay=2s", "--shutdown-grace=1m", "--page=false", "--termination-log=/t", "--log-level=debug", "--log-format=text",
+				"--slow-request=3s", "--otlp-endpoint=http://c:4318", "--audit-log=/a", "--audit-content=true", "--audit-max-size=2Mi",
+				"--audit-files=3", "--sanitize-input=true", "--cors-origins=https://a.example, https://b.example:8443", "--tls-cert=/c", "--tls-key=/k",
 			},
 			want: Options{
 				Host: "::1", Model: "/m", ServedModelName: "chat", APIKeys: Keys{"k"}, APIKeyFile: "/k", ContextLength: 4096,
 				MaxTokens: 7, TopP: 1, ReasoningLevel: "high",
 				MaxSequences: 16, BatchSize: 4, MaxBatchTokens: 64, BatchTimeout: 10 * time.Millisecond,
 				SwapSpace: 4 << 30, Threads: 3, Kernel: "generic", Load: "copy", MaxChoices: 3, GenerateRaw: true, TicketKeyFile: "/s", MaxQueue: 1, MaxBodyBytes: 1024,
+				ResponseStoreBytes: 1 << 20, ResponseStoreAge: time.Hour, MaxBackgroundResponses: 2,
 				ShutdownDelay: 2 * time.Second, ShutdownGrace: time.Minute, TerminationLog: "/t",
 				LogLevel: "debug", LogFormat: "text",
+				SlowRequest: 3 * time.Second, OTLPEndpoint: "http://c:4318", AuditLog: "/a", AuditContent: true, AuditMaxSize: 2 << 20,
+				AuditFiles: 3, SanitizeInput: true, CORSOrigins: "https://a.example, https://b.example:8443", TLSCert: "/c", TLSKey: "/k",
 			},
 		},
 	}
@@ -96,6 +102,12 @@ func TestParseErrors(t *testing.T) {
 		"prefix caching perhaps":     {[]string{"--prefix-caching=maybe"}, `--prefix-caching "maybe": must be true or false`},
 		"an unknown kernel":          {[]string{"--kernel=mmx"}, `--kernel "mmx": must be one of auto, generic, avx2, avx512, neon, dotprod`},
 		"an unknown place":           {[]string{"--load=disk"}, `--load "disk": must be one of auto, map, copy`},
+		"a collector without scheme": {[]string{"--otlp-endpoint=collector:4318"}, `--otlp-endpoint "collector:4318": must be an http or https URL without a password, such as http://collector:4318`},
+		"an origin with a path":      {[]string{"--cors-origins=https://a.example/x"}, `--cors-origins: "https://a.example/x" is not an origin, such as https://chat.example.com`},
+		"half of an origin":          {[]string{"--cors-origins=https://*.example"}, `--cors-origins: "https://*.example" is not an origin, such as https://chat.example.com`},
+		"a certificate without key":  {[]string{"--tls-cert=/c"}, `--tls-cert and --tls-key go together`},
+		"a key without certificate":  {[]string{"--tls-key=/k"}, `--tls-cert and --tls-key go together`},
+		"a tiny audit log":           {[]string{"--audit-max-size=1Ki"}, `--audit-max-size "1Ki": must be a number of bytes from 1Mi to 1Ti, such as 512Mi or 4Gi`},
 		"unknown flag":               {[]string{"--gpu=1"}, `flag provided but not defined: -gpu; --help lists the flags`},
 		"missing value":              {[]string{"--port"}, `flag needs an argument: -port; --help lists the flags`},
 		"positional argument":        {[]string{"serve"}, `unexpected argument "serve": every setting is a flag; --help lists them`},
@@ -187,6 +199,15 @@ func generate(r *rand.Rand) Options {
 	maybe(func() { o.TerminationLog = word() })
 	maybe(func() { o.LogLevel = pick("debug", "info", "warn", "error") })
 	maybe(func() { o.LogFormat = pick("json", "text") })
+	maybe(func() { o.SlowRequest = time.Duration(r.Int64N(int64(24*time.Hour) + 1)) })
+	maybe(func() { o.OTLPEndpoint = pick("http://collector:4318", "https://c.example/otlp") })
+	maybe(func() { o.AuditLog = pick("stdout", word()) })
+	maybe(func() { o.AuditContent = !o.AuditContent })
+	maybe(func() { o.AuditMaxSize = 1<<20 + r.Int64N(1<<40-1<<20+1) })
+	maybe(func() { o.AuditFiles = r.IntN(1001) })
+	maybe(func() { o.SanitizeInput = !o.SanitizeInput })
+	maybe(func() { o.CORSOrigins = pick("*", "https://a.example", "http://localhost:3000,https://b.example") })
+	maybe(func() { o.TLSCert, o.TLSKey = word(), word() })
 	return o
 }
 

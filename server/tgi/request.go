@@ -229,14 +229,14 @@ type Error struct {
 
 // Failure gives an error TGI's shape and the status that TGI sends with it: 422 where a request is wrong.
 func Failure(e *openai.Error) (status int, body Error) {
-	switch {
-	case e.Status == 400:
+	switch e.Status {
+	case 400:
 		return 422, Error{fmt.Sprintf("Input validation error: %s", e.Message), "validation"}
-	case e.Status == 429:
+	case 429:
 		return 429, Error{e.Message, "overloaded"}
-	case e.Status == 500:
+	case 500:
 		return 500, Error{e.Message, "generation"}
-	case e.Status == 503:
+	case 503:
 		return 503, Error{e.Message, "unhealthy"}
 	}
 	return e.Status, Error{e.Message, e.Type}
