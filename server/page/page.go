@@ -143,7 +143,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("Referrer-Policy", "no-referrer")
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Cache-Control", f.cache)
-	header.Set("Vary", "Accept-Encoding")
+	header.Add("Vary", "Accept-Encoding") // beside the Origin of server/cors
 	body, tag := f.plain, `"`+f.tag+`"`
 	if f.packed != nil && acceptsGzip(r.Header.Get("Accept-Encoding")) {
 		body, tag = f.packed, `"`+f.tag+`-gzip"`

@@ -66,6 +66,8 @@ type tab struct {
 
 	mu         sync.Mutex
 	complaints []string
+	// addresses are all that the page asked for.
+	addresses []string
 	// expected are parts of complaints that the test provokes.
 	expected []string
 }
@@ -115,6 +117,9 @@ func (p *tab) listen(event any, host string) {
 			complaint = "log: " + e.Entry.Text + " " + e.Entry.URL
 		}
 	case *network.EventRequestWillBeSent:
+		p.mu.Lock()
+		p.addresses = append(p.addresses, e.Request.URL)
+		p.mu.Unlock()
 		if u, err := url.Parse(e.Request.URL); err != nil || u.Host != host && u.Scheme != "data" && u.Scheme != "about" {
 			complaint = "a request to another host: " + e.Request.URL
 		}

@@ -5,7 +5,6 @@ package page
 import (
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -146,37 +145,6 @@ func TestToolCall(t *testing.T) {
 	}
 }
 
-func TestKey(t *testing.T) {
-	const right = "sk-right-key"
-	f := startFront(t, startServer(t, "--api-key="+right))
-	p := openTab(t, f.address, 1280, 860)
-	p.expect("401 (Unauthorized)")
-	p.do(chromedp.WaitVisible("#key"))
-	p.do(chromedp.SendKeys("#key", "sk-wrong"), enter)
-	p.wait(`document.getElementById("key-dialog").open && document.getElementById("key-reason").innerText.includes("did not accept")`)
-	p.do(chromedp.SendKeys("#key", right), enter)
-	p.wait(`!document.getElementById("key-dialog").open && document.querySelector(".ask")`)
-	p.ask("What is 2 plus 3?")
-	p.answered(1)
-	if got := p.lastText(".prose"); got != "2 + 3 = 5" {
-		t.Errorf("the answer is %q", got)
-	}
-	kept := evaluate[[]string](p, `[JSON.stringify(localStorage) + document.cookie, sessionStorage.getItem("gptoss.key")]`)
-	if strings.Contains(kept[0], right) || kept[1] != right {
-		t.Errorf("the key is kept as %q", kept)
-	}
-
-	// A key that is revoked in the middle is asked for again, and the question is not lost.
-	evaluate[bool](p, `sessionStorage.setItem("gptoss.key", "sk-revoked"), true`)
-	p.ask("What is 3 plus 3?")
-	p.do(chromedp.WaitVisible("#key"))
-	p.do(chromedp.SendKeys("#key", right), enter)
-	p.answered(2)
-	if got := p.lastText(".prose"); got != "3 + 3 = 6" {
-		t.Errorf("the answer after the new key is %q", got)
-	}
-}
-
 func TestFailures(t *testing.T) {
 	f := startFront(t, startServer(t))
 	p := openTab(t, f.address, 1280, 860)
@@ -234,96 +202,6 @@ func TestFailures(t *testing.T) {
 	if got := p.lastText(".notice"); !strings.Contains(got, "No such format.") || !strings.Contains(got, "Open the settings") {
 		t.Errorf("the refusal is shown as %q", got)
 	}
-}
-
-// TestMarkup has the model and the user say what would be code if it were ever taken for HTML.
-func TestMarkup(t *testing.T) {
-	f := startFront(t, startServer(t))
-	p := openTab(t, f.address, 1280, 860)
-	p.wait(`document.querySelector(".ask")`)
-	attack := `<img src=x onerror="window.hit=1"><script>window.hit=2</script> [a](javascript:window.hit=3) [b](data:text/html,x) ![c](https://elsewhere.example/p.png) <https://ok.example>`
-	f.intercept(scripted(append(says(attack, attack+"\n\n```html\n"+attack+"\n```\n\n| "+attack+" |\n|--|\n| "+attack+" |"),
-		map[string]any{"tool_calls": []any{map[string]any{"index": 0, "id": `"><img src=x onerror=window.hit=4>`, "function": map[string]any{"name": attack, "arguments": attack}}}}), "tool_calls", nil))
-	p.ask(attack)
-	p.answered(1)
-	if got := evaluate[string](p, `document.querySelector(".bubble").textContent`); got != attack {
-		t.Errorf("the message is shown as %q", got)
-	}
-	if got := evaluate[string](p, `document.querySelector(".prose pre").textContent`); got != attack {
-		t.Errorf("the code is shown as %q", got)
-	}
-	if n := evaluate[int](p, `document.querySelectorAll("#turns :is(img, script, iframe, object, style, [onerror], [style])").length`); n != 0 {
-		t.Errorf("%d elements were made of text", n)
-	}
-	links := evaluate[[]string](p, `[...new Set([...document.querySelectorAll("#turns a")].map((a) => a.href + " " + a.rel))]`)
-	want := []string{"https://elsewhere.example/p.png noopener noreferrer nofollow", "https://ok.example/ noopener noreferrer nofollow"}
-	slices.Sort(links)
-	if diff := cmp.Diff(want, links); diff != "" {
-		t.Errorf("links (-want,+got):\n%s", diff)
-	}
-	if evaluate[bool](p, `"hit" in window`) {
-		t.Error("a model's text was run")
-	}
-	// The browser itself refuses what the page does not do.
-	p.expect("Content Security Policy")
-	p.expect("requires 'Trusted")
-	p.expect("blocked by policy")
-	refused := evaluate[[]bool](p, `(async () => {
-		let html = false;
-		try { document.createElement("p").innerHTML = "<b>x</b>" } catch { html = true }
-		const inline = document.createElement("p");
-		try { inline.setAttribute("onclick", "window.hit = 5") } catch { /* refused earlier still */ }
-		document.body.append(inline);
-		inline.click();
-		inline.remove();
-		return [html, !("hit" in window)];
-	})()`)
-	if diff := cmp.Diff([]bool{true, true}, refused); diff != "" {
-		t.Errorf("the policy lets through (-want,+got):\n%s", diff)
-	}
-}
-
-// TestKeyboard does everything without a pointer.
-func TestKeyboard(t *testing.T) {
-	f := startFront(t, startServer(t))
-	p := openTab(t, f.address, 1280, 860)
-	p.wait(`document.querySelector(".ask") && document.activeElement.id === "message"`)
-	focused := func() string {
-		return evaluate[string](p, `((n) => n.id || n.value || n.className || n.tagName)(document.activeElement)`)
-	}
-	var order []string
-	for range 12 {
-		p.keys("\t")
-		order = append(order, focused())
-	}
-	for _, pair := range [][2]string{{"medium", "tools-chip"}, {"tools-chip", "format-chip"}, {"new", "theme"}, {"theme", "open-settings"}, {"open-settings", "log"}} {
-		i, j := slices.Index(order, pair[0]), slices.Index(order, pair[1])
-		if i < 0 || j != i+1 {
-			t.Errorf("focus does not go from %s to %s: %q", pair[0], pair[1], order)
-		}
-	}
-	alt := chromedp.KeyModifiers(chromedp.ModifierAlt)
-	p.keys("m", alt)
-	p.wait(`document.activeElement.id === "message"`)
-	p.keys("What is 2 plus 3?")
-	p.do(enter)
-	p.answered(1)
-	p.wait(`document.activeElement.id === "message"`)
-	p.keys("r", alt)
-	p.wait(`document.querySelector(".prose").innerText === "2 + 3 = 5" && !document.querySelector("[aria-busy]")`)
-	p.keys("s", alt)
-	p.wait(`document.getElementById("settings").open`)
-	p.keys("\x1b")
-	p.wait(`!document.getElementById("settings").open`)
-	f.intercept(scripted(says("Hm", ""), "stop", make(chan struct{})))
-	p.keys("m", alt)
-	p.keys("Wait")
-	p.do(enter)
-	p.wait(`document.querySelectorAll(".thought-text").length === 2`)
-	p.keys("\x1b")
-	p.answered(2)
-	p.keys("n", alt)
-	p.wait(`!document.getElementById("welcome").hidden`)
 }
 
 func TestTheme(t *testing.T) {

@@ -22,8 +22,20 @@ import (
 
 const binary = "../../bin/gptoss-server"
 
+// process is a real server.
+type process struct {
+	address string
+	// end stops it and returns all that it has written.
+	end func() string
+}
+
 // startServer starts a real server with the demo model and returns its address once it can answer.
 func startServer(t *testing.T, arguments ...string) string {
+	t.Helper()
+	return startProcess(t, arguments...).address
+}
+
+func startProcess(t *testing.T, arguments ...string) *process {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	server := exec.CommandContext(ctx, binary, append([]string{"--host=127.0.0.1", "--port=0", "--temperature=0", "--shutdown-delay=0s", "--shutdown-grace=1s"}, arguments...)...)
@@ -33,16 +45,39 @@ func startServer(t *testing.T, arguments ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var written strings.Builder
+	server.Stderr = &written // read when the process has ended
 	if err := server.Start(); err != nil {
 		t.Fatalf("%v: run make build first", err)
 	}
 	lines := bufio.NewReader(out)
-	address := ""
-	for ready := false; !ready; {
+	address, before := awaitModel(t, lines)
+	var rest strings.Builder
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		_, _ = io.Copy(&rest, lines) // the pipe ends with the process
+	}()
+	p := &process{address: address}
+	p.end = sync.OnceValue(func() string {
+		cancel()
+		<-drained
+		_ = server.Wait() // it was told to end
+		return before + rest.String() + written.String()
+	})
+	t.Cleanup(func() { p.end() })
+	return p
+}
+
+// awaitModel reads a server's log until it can answer.
+func awaitModel(t *testing.T, lines *bufio.Reader) (address, read string) {
+	t.Helper()
+	for {
 		line, err := lines.ReadBytes('\n')
 		if err != nil {
 			t.Fatalf("the server ended before it was ready: %v", err)
 		}
+		read += string(line)
 		var entry struct{ Msg, Address string }
 		if json.Unmarshal(line, &entry) != nil {
 			continue
@@ -51,20 +86,9 @@ func startServer(t *testing.T, arguments ...string) string {
 		case "listening":
 			address = "http://" + entry.Address
 		case "model loaded":
-			ready = true
+			return address, read
 		}
 	}
-	drained := make(chan struct{})
-	go func() {
-		defer close(drained)
-		_, _ = io.Copy(io.Discard, lines)
-	}()
-	t.Cleanup(func() {
-		cancel()
-		<-drained
-		_ = server.Wait() // it was told to end
-	})
-	return address
 }
 
 // front stands between the browser and a real server. It can answer in its place and hold streams back.

@@ -1,6 +1,7 @@
 // One answer on the page: what the model thought, said and called, how it ended, and what can be done with it.
 import { button, copyButton, el, icon, Narrator, announce } from "./dom.js";
 import { codeBlock, Prose } from "./render.js";
+import { key } from "./store.js";
 
 /** newAnswer is an answer before its first token, as the conversation stores it. */
 export const newAnswer = (format) => ({
@@ -54,7 +55,7 @@ export class Answer {
     this.status = el("p", { class: "waiting", hidden: true }, mark(), el("span"));
     this.label = el("span", {}, "Thinking");
     const summary = el("summary", { click: () => (this.#touched = true) }, mark(), this.label, icon("chevron"));
-    this.thought = el("div", { class: "thought-text" });
+    this.thought = el("div", { class: "thought-text", dir: "auto" });
     this.details = el("details", { class: "thought", hidden: true }, summary, this.thought);
     this.calls = el("div", { class: "calls" });
     this.end = el("div", { class: "end" });
@@ -196,6 +197,9 @@ export class Answer {
     const { turn, on } = this;
     if (turn.failure) return failure(turn, on);
     if (turn.stopped) return notice("info", "Stopped.", null);
+    if (turn.finish === "length" && turn.format !== "text") { // what goes on would be another document
+      return notice("info", "The answer reached its limit of tokens before its JSON was complete.", null, button("Settings", {}, () => on.settings()));
+    }
     if (turn.finish === "length") {
       return notice("info", "The answer reached its limit of tokens.", null, button("Go on", {}, () => on.proceed()), button("Settings", {}, () => on.settings()));
     }
@@ -224,7 +228,7 @@ const titles = {
 
 function failure(turn, on) {
   const f = turn.failure;
-  const title = titles[f.kind] ?? (f.status === 403 ? "Not allowed" : f.status >= 500 ? "The server failed" : "The server refused the request");
+  const title = f.code === "shutting_down" ? "The server went away" : f.kind === "key" && key.get() ? "The key was not accepted" : titles[f.kind] ?? (f.status === 403 ? "Not allowed" : f.status >= 500 ? "The server failed" : "The server refused the request");
   const again = button("Try again", { class: "primary" }, () => on.again(turn));
   const actions = [again];
   if (f.kind === "key") actions.unshift(button("Enter a key", { class: "primary" }, () => on.key(turn)));

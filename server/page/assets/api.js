@@ -39,7 +39,8 @@ async function refusal(response) {
   } catch {
     // not from our server: a proxy's page, perhaps
   }
-  const message = typeof error?.message === "string" ? error.message : `The server answered with status ${response.status}.`;
+  const plain = `The server answered with status ${response.status}, which does not come from the model server itself.`;
+  const message = typeof error?.message === "string" ? error.message : plain;
   const kind = { 401: "key", 429: "busy", 502: "network", 503: "loading", 504: "network" }[response.status] ?? "refused";
   return new Failure(kind, message, {
     status: response.status,

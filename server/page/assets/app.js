@@ -52,7 +52,9 @@ async function generate() {
   $("toast").hidden = true; // undoing would now lose more than it brings back
   const { signal } = running;
   follow = true;
+  const pressed = document.activeElement === $("send"); // which is hidden now
   refresh();
+  if (pressed) $("stop").focus();
   view.begin();
   scroll();
   let frame = 0;
@@ -103,7 +105,8 @@ async function persist(signal, view, ask) {
       if (!(error instanceof Failure) || begun) throw error;
       if (error.kind === "key" && (await askKey(error.message, signal))) continue;
       if (error.kind !== "loading") throw error;
-      view.wait("The model is loading. Your message will be sent as soon as it is ready");
+      const who = error.code === "model_not_loaded" ? "The model is loading." : "The server is not ready.";
+      view.wait(`${who} Your message will be sent as soon as it is`);
       await ready(signal);
       view.wait("Waiting for the model");
     }
@@ -156,7 +159,7 @@ $("key-cancel").addEventListener("click", () => $("key-dialog").close(""));
 
 const actions = {
   again: (turn) => {
-    if (running) return;
+    if (running || mistaken()) return;
     const at = turns.indexOf(turn);
     const undo = cut(at, turns.length - at > 1);
     generate();
@@ -181,6 +184,13 @@ function send(text) {
   turns.push({ role: "user", content: text });
   list.append(userTurn(turns.at(-1)));
   generate();
+}
+
+// mistaken opens the settings where they hold what cannot be sent: leaving it out would be another request than was meant.
+function mistaken() {
+  const field = tools().error ? "tools" : settings.format === "schema" && schema().error ? "schema" : "";
+  if (field) dialog.open(field);
+  return field !== "";
 }
 
 // cut removes what follows. Where that is more than is made again, it returns what offers to bring it back.
@@ -208,14 +218,14 @@ function rebuild() {
 
 function userTurn(turn) {
   const node = el("article", { class: "turn user", "aria-label": "You" });
-  const text = el("div", { class: "bubble" }, turn.content);
+  const text = el("div", { class: "bubble", dir: "auto" }, turn.content);
   const edit = button("Edit", { glyph: "edit", class: "quiet edit" }, () => !running && node.replaceChildren(editor(turn, node)));
   node.append(text, el("footer", {}, edit, copyButton("Copy message", { class: "quiet" }, () => turn.content)));
   return node;
 }
 
 function editor(turn, node) {
-  const area = el("textarea", { "aria-label": "Your message", rows: 3 });
+  const area = el("textarea", { "aria-label": "Your message", rows: 3, dir: "auto" });
   area.value = turn.content;
   const cancel = () => {
     node.replaceWith(userTurn(turn));
@@ -224,7 +234,7 @@ function editor(turn, node) {
   const submit = (e) => {
     e.preventDefault();
     const at = turns.indexOf(turn);
-    if (running || at < 0 || !area.value.trim()) return;
+    if (running || at < 0 || !area.value.trim() || mistaken()) return;
     const undo = cut(at, turns.length - at > 2);
     send(area.value);
     undo?.();
@@ -272,6 +282,7 @@ function refresh() {
   $("tools-chip").classList.toggle("bad", Boolean(offered.error));
   const broken = settings.format === "schema" && schema().error;
   chip("format-chip", { text: "Text", json: "JSON", schema: broken ? "Schema: error" : "JSON Schema" }[settings.format] ?? "Text");
+  $("format-chip").setAttribute("aria-label", `Format: ${$("format-chip").textContent.trim()}`);
   $("format-chip").classList.toggle("on", settings.format !== "text");
   $("format-chip").classList.toggle("bad", Boolean(broken));
   composer.elements.level.value = settings.level;
@@ -279,12 +290,17 @@ function refresh() {
 
 const chip = (id, text) => ($(id).lastElementChild.textContent = text);
 
-function showState({ status, model: id, version }) {
-  const words = { healthy: "Ready", degraded: "Busy", unavailable: "Loading", unreachable: "No connection" };
-  if ($("state").dataset.state !== status) {
-    $("state").dataset.state = status;
-    $("state-text").textContent = words[status] ?? status;
-  }
+function showState({ status, reason = "", model: id, version }) {
+  const words = {
+    healthy: "Ready",
+    degraded: /queue/.test(reason) ? "Busy" : "Degraded",
+    unavailable: /load/.test(reason) ? "Loading" : "Unavailable",
+    unreachable: "No connection",
+  };
+  const word = words[status] ?? status;
+  $("state").dataset.state = status;
+  $("state").title = reason;
+  if ($("state-text").textContent !== word) $("state-text").textContent = word; // else it would be read out again
   if (id && id !== model.id) name(id);
   if (version) $("version").textContent = `gptoss-server ${version}`;
 }
@@ -372,7 +388,7 @@ const sends = (e) => e.key === "Enter" && !e.shiftKey && !e.isComposing && e.key
 
 composer.addEventListener("submit", (e) => {
   e.preventDefault();
-  if (running) return;
+  if (running || mistaken()) return;
   const text = message.value;
   message.value = "";
   fit();

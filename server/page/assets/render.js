@@ -9,7 +9,7 @@ export class Prose {
   #tail = 0; // how many nodes at the end belong to what follows it
 
   constructor() {
-    this.node = el("div", { class: "prose" });
+    this.node = el("div", { class: "prose", dir: "auto" });
     this.text = "";
   }
 
@@ -47,8 +47,8 @@ export function codeBlock(text, language, label = language || "text") {
   const code = el("code", {}, ...highlight(text, language).map((p) => (p.kind ? el("span", { class: `t-${p.kind}` }, p.text) : p.text)));
   return el(
     "figure",
-    { class: "code" },
-    el("figcaption", {}, el("span", {}, label), copyButton("Copy", {}, () => text)),
+    { class: "code", dir: "ltr" },
+    el("figcaption", {}, el("span", {}, label), copyButton("Copy", { "aria-label": `Copy code, ${label}` }, () => text)),
     el("pre", { tabindex: 0, role: "region", "aria-label": `Code, ${label}` }, code),
   );
 }

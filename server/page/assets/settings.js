@@ -79,6 +79,7 @@ export class Settings {
       dialog.close();
     });
     this.form.addEventListener("input", (e) => this.#take(e.target));
+    dialog.addEventListener("close", () => (this.form.elements.key.value = "")); // it is kept in one place only
     dialog.addEventListener("click", (e) => e.target === dialog && dialog.close());
     dialog.querySelector("#example-tool").addEventListener("click", () => this.#set(useExampleTool));
     dialog.querySelector("#example-schema").addEventListener("click", () => this.#set(() => (settings.schema = json(exampleSchema))));

@@ -23,15 +23,27 @@
     const [x, y, z] = [r, g, b].map((v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
     return 0.2126 * x + 0.7152 * y + 0.0722 * z;
   };
+  const opacity = (node) => (node ? getComputedStyle(node).opacity * opacity(node.parentElement) : 1);
+  const contrast = (node, text) => {
+    const below = ground(node);
+    const [over, seen] = [colour(text), opacity(node)];
+    const mixed = Object.fromEntries(["r", "g", "b"].map((c) => [c, over[c] * over.a * seen + below[c] * (1 - over.a * seen)]));
+    const [a, b] = [light(mixed), light(below)];
+    return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+  };
   const describe = (node) => `<${node.tagName.toLowerCase()} ${node.id || node.className}> "${(node.textContent || "").trim().slice(0, 30)}"`;
   const unseen = (node) => getComputedStyle(node).clipPath !== "none" || node.closest(".unseen");
 
   for (const node of scope.querySelectorAll("*")) {
     const text = [...node.childNodes].some((c) => c.nodeType === Node.TEXT_NODE && c.data.trim());
-    if (!text || !shown(node) || unseen(node) || node.closest(":disabled") || node.closest("svg")) continue;
-    const a = light(colour(getComputedStyle(node).color));
-    const b = light(ground(node));
-    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (!shown(node) || unseen(node) || (node.closest(":disabled") && !node.closest(".notice"))) continue;
+    if (node.matches(".icon") && !node.closest("#turns footer") && contrast(node, getComputedStyle(node).color) < 3) findings.push(`contrast of an icon: ${describe(node.parentElement)}`);
+    if (node.placeholder) {
+      const ratio = contrast(node, getComputedStyle(node, "::placeholder").color);
+      if (ratio < 4.5) findings.push(`contrast ${ratio.toFixed(2)} of a placeholder: ${describe(node)}`);
+    }
+    if ((!text && !node.matches("input:not([type=radio], [type=checkbox]), textarea, select")) || node.closest("svg")) continue;
+    const ratio = contrast(node, getComputedStyle(node).color);
     if (ratio < 4.5) findings.push(`contrast ${ratio.toFixed(2)}: ${describe(node)}`);
   }
   for (const node of scope.querySelectorAll("button, input, textarea, select, summary, a[href], [tabindex='0']")) {
