@@ -78,7 +78,7 @@ func TestNoKey(t *testing.T) {
 	p.do(chromedp.WaitVisible("#key"))
 	p.keys("\x1b")
 	p.answered(1)
-	if got := notice(); !strings.HasPrefix(got, "A key is needed\n\nYou didn't provide an API key.") {
+	if got := notice(); !strings.HasPrefix(got, "A key is needed\n\nThis server answers those who have an API key.") {
 		t.Errorf("without a key the page shows %q", got)
 	}
 	p.click(".notice .primary") // Enter a key
@@ -118,7 +118,7 @@ func TestFullQueue(t *testing.T) {
 		p.click(".again")
 		p.answered(1)
 	}
-	if got := p.lastText(".notice"); !strings.HasPrefix(got, "Too many requests\n\nToo many requests are waiting") || !strings.Contains(got, "Try again") {
+	if got := p.lastText(".notice"); !strings.HasPrefix(got, "Too many requests\n\nMore requests are waiting than the server has room for.") || !strings.Contains(got, "Try again") {
 		t.Errorf("a full queue is shown as %q", got)
 	}
 	free()

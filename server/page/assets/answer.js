@@ -226,17 +226,23 @@ const titles = {
   loading: "The model is not ready",
 };
 
+// sentences replace those that the server has for programs.
+const sentences = {
+  queue_full: "More requests are waiting than the server has room for. Yours was not taken.",
+  shutting_down: "The server is shutting down. It may be back in a moment.",
+};
+
 function failure(turn, on) {
   const f = turn.failure;
   const title = f.code === "shutting_down" ? "The server went away" : f.kind === "key" && key.get() ? "The key was not accepted" : titles[f.kind] ?? (f.status === 403 ? "Not allowed" : f.status >= 500 ? "The server failed" : "The server refused the request");
-  const again = button("Try again", { class: "primary" }, () => on.again(turn));
+  const again = button("Try again", { class: f.kind === "key" ? null : "primary" }, () => on.again(turn));
   const actions = [again];
   if (f.kind === "key") actions.unshift(button("Enter a key", { class: "primary" }, () => on.key(turn)));
   if (/^(response_format|tools|tool_choice|temperature|top_p|max_tokens|seed)/.test(f.param ?? "")) {
     actions.unshift(button("Open the settings", {}, () => on.settings()));
   }
   if (f.code === "context_length_exceeded") actions.unshift(button("New conversation", {}, () => on.fresh()));
-  const box = notice("error", title, f.message, ...actions);
+  const box = notice("error", title, f.kind === "key" && !key.get() ? "This server answers those who have an API key." : (sentences[f.code] ?? f.message), ...actions);
   if (f.kind === "busy") countdown(again, f.until ?? 0);
   return box;
 }

@@ -214,6 +214,7 @@ function rebuild() {
   list.replaceChildren(...turns.map((t) => (t.role === "user" ? userTurn(t) : new Answer(t, actions).restore().node)));
   saveConversation(turns);
   refresh();
+  scrolled(); // what gets shorter does not say so
 }
 
 function userTurn(turn) {
@@ -369,12 +370,15 @@ function welcome() {
 
 function scroll() {
   if (follow) log.scrollTop = log.scrollHeight;
+  $("latest").hidden = follow;
 }
 
-log.addEventListener("scroll", () => {
+function scrolled() {
   follow = log.scrollHeight - log.scrollTop - log.clientHeight < 48;
   $("latest").hidden = follow;
-});
+}
+
+log.addEventListener("scroll", scrolled);
 $("latest").addEventListener("click", () => {
   follow = true;
   scroll();

@@ -58,6 +58,9 @@
   for (const node of [document.documentElement, document.body, document.getElementById("log"), ...scope.querySelectorAll("article, dialog, .foot, .bar")]) {
     if (shown(node) && node.scrollWidth > node.clientWidth + 1) findings.push(`${node.scrollWidth - node.clientWidth} px too wide: ${describe(node)}`);
   }
+  const log = document.getElementById("log");
+  const below = log.scrollHeight - log.scrollTop - log.clientHeight > 48;
+  if (below === document.getElementById("latest").hidden) findings.push(`the way to the end is ${below ? "not " : ""}offered, with ${below ? "" : "no "}text below`);
   const ids = [...document.querySelectorAll("[id]")].map((n) => n.id);
   for (const id of ids.filter((id, i) => ids.indexOf(id) !== i)) findings.push(`two elements have the id ${id}`);
   return findings;
