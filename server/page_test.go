@@ -1,10 +1,13 @@
 package server
 
 import (
+	"bytes"
 	"net/http"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/gptoss/gptoss-operator/server/openai"
 )
@@ -22,6 +25,35 @@ func TestPageNeedsNoKey(t *testing.T) {
 	}
 	if got := f.chat(t, ask("")); got.status != http.StatusUnauthorized {
 		t.Errorf("a completion without a key: status %d", got.status)
+	}
+}
+
+// TestPageAmongOthers has the page's own policy in place of the API's, and its files as quiet as probes.
+func TestPageAmongOthers(t *testing.T) {
+	var log bytes.Buffer
+	f := newFixture(t, says(hello), func(c *Config) {
+		c.Options.CORSOrigins, c.Stdout, c.Options.AuditLog = "https://a.example", &log, "stdout"
+	})
+	page := f.do(t, http.MethodGet, "/", "")
+	policy := page.header.Get("Content-Security-Policy")
+	if !strings.Contains(policy, "script-src 'self'") || !strings.Contains(policy, "frame-ancestors 'none'") || page.header.Get("X-Frame-Options") != "DENY" {
+		t.Errorf("headers %v", page.header)
+	}
+	if vary := strings.Join(page.header.Values("Vary"), ", "); vary != "Origin, Accept-Encoding" {
+		t.Errorf("Vary: %s", vary)
+	}
+	if got := f.do(t, http.MethodGet, "/openapi.json", "").header.Get("Content-Security-Policy"); strings.Contains(got, "script-src") {
+		t.Errorf("the API has the page's policy: %s", got)
+	}
+	f.do(t, http.MethodGet, "/"+regexp.MustCompile(`assets/[0-9a-f]+/app\.js`).FindString(page.body), "")
+	var paths []string
+	for _, r := range f.records(t, &log) {
+		if r.Path != "" { // else the server's own beginning and end
+			paths = append(paths, r.Path)
+		}
+	}
+	if diff := cmp.Diff([]string{"/", "/openapi.json"}, paths); diff != "" {
+		t.Errorf("paths in the audit log (-want,+got):\n%s", diff)
 	}
 }
 

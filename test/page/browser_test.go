@@ -63,6 +63,8 @@ func runAll(m *testing.M) int {
 type tab struct {
 	*testing.T
 	ctx context.Context
+	// touch: it is a phone, where Enter begins a line.
+	touch bool
 
 	mu         sync.Mutex
 	complaints []string
@@ -72,20 +74,24 @@ type tab struct {
 	expected []string
 }
 
-// openTab opens a tab of the given size at an address.
+// openTab opens a tab of the given size at an address; what is narrower than any tablet is a phone.
 func openTab(t *testing.T, address string, width, height int64, prepare ...chromedp.Action[chromedp.Void]) *tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
 	ctx, cancelTime := context.WithTimeout(ctx, 3*time.Minute)
 	t.Cleanup(cancelTime)
-	p := &tab{T: t, ctx: ctx}
+	p := &tab{T: t, ctx: ctx, touch: width < 500}
 	host, err := url.Parse(address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	// The tab lives as long as the context of the first thing done with it.
-	if err := chromedp.Do(ctx, chromedp.EmulateViewport(width, height)); err != nil {
+	var device []chromedp.EmulateViewportOption
+	if p.touch {
+		device = append(device, chromedp.EmulateMobile, chromedp.EmulateTouch, chromedp.EmulatePortrait)
+	}
+	if err := chromedp.Do(ctx, chromedp.EmulateViewport(width, height, device...)); err != nil {
 		t.Fatal(err)
 	}
 	if err := chromedp.Listen(ctx, func(event any) { p.listen(event, host.Host) }); err != nil {
@@ -207,7 +213,12 @@ func (p *tab) keys(keys string, options ...chromedp.KeyOption) {
 // ask types a message and sends it.
 func (p *tab) ask(text string) {
 	p.Helper()
-	p.do(chromedp.SendKeys("#message", text), enter)
+	p.do(chromedp.SendKeys("#message", text))
+	if p.touch {
+		p.click("#send")
+		return
+	}
+	p.do(enter)
 }
 
 // enter presses Enter as a keyboard does: no character comes where the page took the key.

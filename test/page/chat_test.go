@@ -204,6 +204,41 @@ func TestFailures(t *testing.T) {
 	}
 }
 
+// TestServerGone ends the server in the middle of an answer: first with its last words, then without any.
+func TestServerGone(t *testing.T) {
+	f := startFront(t, startServer(t))
+	p := openTab(t, f.address, 1280, 860)
+	p.expect("Failed to load resource")
+	p.wait(`document.querySelector(".ask")`)
+	f.intercept(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodPost {
+			return false
+		}
+		scripted(says("", "Half of an ans"), "", nil)(w, r)
+		fmt.Fprint(w, `data: {"error":{"message":"The server is shutting down; send the request again.","type":"unavailable_error","param":null,"code":"shutting_down"}}`+"\n\ndata: [DONE]\n\n")
+		return true
+	})
+	p.ask("What is 2 plus 3?")
+	p.answered(1)
+	if got := p.lastText(".notice.error"); !strings.HasPrefix(got, "The server went away\n\nThe server is shutting down.") || p.lastText(".prose") != "Half of an ans" {
+		t.Errorf("a server that shuts down is shown as %q after %q", got, p.lastText(".prose"))
+	}
+
+	f.intercept(scripted(says("", "Half of an ans"), "stop", make(chan struct{})))
+	p.click(".again")
+	p.wait(`document.querySelector(".prose")?.innerText === "Half of an ans"`)
+	f.stop()
+	p.answered(1)
+	if got := p.lastText(".notice.error"); !strings.HasPrefix(got, "The answer broke off\n\nThe connection broke off") {
+		t.Errorf("a server that is gone is shown as %q", got)
+	}
+	p.click(".notice .primary")
+	p.wait(`document.querySelector(".notice.error")?.innerText.startsWith("No connection") && document.getElementById("state-text").innerText === "No connection"`)
+	if got := p.lastText(".notice.error"); !strings.Contains(got, "The server cannot be reached.") {
+		t.Errorf("a server that cannot be reached is shown as %q", got)
+	}
+}
+
 func TestTheme(t *testing.T) {
 	f := startFront(t, startServer(t))
 	p := openTab(t, f.address, 1280, 860, media("prefers-color-scheme", "dark"))

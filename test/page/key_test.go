@@ -41,7 +41,7 @@ func TestKey(t *testing.T) {
 	p.click("#open-settings")
 	p.wait(`document.getElementById("saved-key").value === "` + right + `"`)
 	p.keys("\x1b")
-	p.wait(`!document.getElementById("settings").open`)
+	p.wait(`!document.getElementById("settings").open && document.getElementById("saved-key").value === ""`)
 
 	kept := evaluate[[]string](p, `[
 		JSON.stringify(localStorage) + document.cookie + document.documentElement.outerHTML + [...document.querySelectorAll("input, textarea")].map((n) => n.value) + history.length + location,

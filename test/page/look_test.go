@@ -104,7 +104,7 @@ func (p *tab) lookAtFailures(f *front, name string) {
 	p.answered(1)
 	p.judge(name + "-refused")
 	f.intercept(refuse(http.StatusTooManyRequests, map[string]string{"Retry-After": "30"}, "queue_full", "", "Too many requests are waiting; try again after the time in the Retry-After header."))
-	p.click(".answer:last-child .notice .primary")
+	p.click(".notice button:last-child")
 	p.wait(`document.querySelector(".notice .primary:disabled")`)
 	p.judge(name + "-busy")
 

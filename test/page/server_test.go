@@ -94,6 +94,8 @@ func awaitModel(t *testing.T, lines *bufio.Reader) (address, read string) {
 // front stands between the browser and a real server. It can answer in its place and hold streams back.
 type front struct {
 	address string
+	// stop cuts all connections and takes no more.
+	stop func()
 
 	mu sync.Mutex
 	// answer takes a request's place, for as long as it returns true.
@@ -123,10 +125,12 @@ func startFront(t *testing.T, server string) *front {
 		}
 		proxy.ServeHTTP(w, r)
 	}))
-	t.Cleanup(func() {
+	f.stop = sync.OnceFunc(func() {
+		web.Listener.Close() // else a browser connects anew
 		web.CloseClientConnections()
 		web.Close()
 	})
+	t.Cleanup(f.stop)
 	f.address = web.URL
 	return f
 }

@@ -235,13 +235,14 @@ const sentences = {
 function failure(turn, on) {
   const f = turn.failure;
   const title = f.code === "shutting_down" ? "The server went away" : f.kind === "key" && key.get() ? "The key was not accepted" : titles[f.kind] ?? (f.status === 403 ? "Not allowed" : f.status >= 500 ? "The server failed" : "The server refused the request");
-  const again = button("Try again", { class: f.kind === "key" ? null : "primary" }, () => on.again(turn));
+  const again = button("Try again", {}, () => on.again(turn));
   const actions = [again];
-  if (f.kind === "key") actions.unshift(button("Enter a key", { class: "primary" }, () => on.key(turn)));
+  if (f.kind === "key") actions.unshift(button("Enter a key", {}, () => on.key(turn)));
   if (/^(response_format|tools|tool_choice|temperature|top_p|max_tokens|seed)/.test(f.param ?? "")) {
     actions.unshift(button("Open the settings", {}, () => on.settings()));
   }
   if (f.code === "context_length_exceeded") actions.unshift(button("New conversation", {}, () => on.fresh()));
+  actions[0].classList.add("primary");
   const box = notice("error", title, f.kind === "key" && !key.get() ? "This server answers those who have an API key." : (sentences[f.code] ?? f.message), ...actions);
   if (f.kind === "busy") countdown(again, f.until ?? 0);
   return box;
