@@ -90,12 +90,7 @@ func (s *Server) chatJob(ctx context.Context, tenant string, r *openai.ChatReque
 		Words: m.Vocabulary, Stop: r.Stop, StopTokens: r.StopTokenIDs, Track: r.Logprobs, HideReasoning: !r.IncludeReasoning,
 		SingleCall: r.SingleToolCall || r.LegacyFunctions, FunctionName: names.ToClient, NewID: s.newID,
 	}, func() answer.Parser { return m.Encoder.NewParser(names.Offered(r)...) })
-	if plan != nil {
-		for _, c := range j.choices {
-			c.request.Constraint = plan.Constraint(min(e.MaxTokens, m.ContextLength-len(ids)))
-			c.request.StopTokens = append(slices.Clip(c.request.StopTokens), m.Encoder.StopTokens()...) // nothing follows the form
-		}
-	}
+	j.hold(plan)
 	return j, nil
 }
 

@@ -72,7 +72,7 @@ func (s *Server) generateJob(ctx context.Context, tenant string, r *tgi.Request,
 	}
 	if s.options.GenerateRaw {
 		prompt := openai.Prompt{IDs: truncated(readControl(m.Vocabulary, s.clean(r.Inputs)), r.Truncate)}
-		j, _, err := s.textJob(tenant, &openai.TextRequest{Prompts: []openai.Prompt{prompt}, Sampling: r.Sampling, BestOf: 1, Logprobs: top})
+		j, _, err := s.textJob(ctx, tenant, &openai.TextRequest{Prompts: []openai.Prompt{prompt}, Sampling: r.Sampling, BestOf: 1, Logprobs: top, Format: r.Format})
 		return j, atInputs(err)
 	}
 	inputs := r.Inputs
@@ -86,6 +86,7 @@ func (s *Server) generateJob(ctx context.Context, tenant string, r *tgi.Request,
 	}
 	chat := openai.ChatRequest{
 		Messages: []openai.Message{{Role: openai.RoleUser, Content: inputs}}, Sampling: r.Sampling, ToolChoice: openai.ToolChoiceNone, Logprobs: measured,
+		Format: r.Format,
 	}
 	if measured {
 		chat.TopLogprobs = r.TopTokens

@@ -42,7 +42,7 @@ func withDemo(t *testing.T) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := engine.New(engine.Options{Checkpoint: checkpoint, VocabularyLimit: words.Size(), ContextLength: 2048, Threads: 1})
+	e, err := engine.New(engine.Options{Checkpoint: checkpoint, VocabularyLimit: words.Size(), ContextLength: 2048, Threads: 1, PrefixCaching: true})
 	if err != nil {
 		t.Fatal(err)
 	}

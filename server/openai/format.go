@@ -96,6 +96,42 @@ func decodeSchema(o object, name string) json.RawMessage {
 	return raw
 }
 
+// TGIFormat reads the parameters.grammar of a TGI request. The error is an *Error with status 400.
+func TGIFormat(body []byte) (*Format, error) {
+	d := &decoder{}
+	parameters, _ := d.document(body).object("parameters")
+	f := decodeGrammar(parameters)
+	if d.err != nil {
+		return nil, d.err
+	}
+	return f, nil
+}
+
+func decodeGrammar(parameters object) *Format {
+	g, ok := parameters.object("grammar")
+	if !ok {
+		return nil
+	}
+	kind := g.requireString("type")
+	if _, ok := g.require("value"); !ok {
+		return nil
+	}
+	switch kind {
+	case "json":
+		return formatJSON(g, "value")
+	case "regex":
+		return formatRegex(g, "value")
+	case "json_schema":
+		s, _ := g.object("value")
+		if _, ok := s.require("schema"); !ok {
+			return nil
+		}
+		return formatJSON(s, "schema")
+	}
+	g.d.fail(CodeInvalidValue, g.at("type"), "Invalid value for '%s': must be json, regex or json_schema.", g.at("type"))
+	return nil
+}
+
 func decodeGuidedJSON(o object) *Format  { return formatJSON(o, "guided_json") }
 func decodeGuidedRegex(o object) *Format { return formatRegex(o, "guided_regex") }
 

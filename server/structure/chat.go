@@ -20,7 +20,7 @@ func (c *Compiler) Chat(ctx context.Context, r *openai.ChatRequest, toModel func
 	}
 	p, err := c.Plan(ctx, wanted)
 	if format, ok := errors.AsType[*FormatError](err); ok {
-		return nil, openai.Invalid(openai.CodeInvalidSchema, r.Format.Param, "Invalid value for '%s': %s.", r.Format.Param, format)
+		return nil, badFormat(r.Format, format)
 	}
 	if tool, ok := errors.AsType[*ToolError](err); ok {
 		i := tools[tool.Tool]
@@ -30,6 +30,33 @@ func (c *Compiler) Chat(ctx context.Context, r *openai.ChatRequest, toModel func
 		return nil, openai.Invalid(openai.CodeInvalidSchema, "tools", "Invalid value for 'tools': all schemas together take too many states.")
 	}
 	return p, err
+}
+
+// Text returns the plan of an answer to a raw prompt that is to have a format, or nil where f is nil. Its errors are those
+// of Chat.
+func (c *Compiler) Text(ctx context.Context, f *openai.Format) (*Plan, error) {
+	if f == nil {
+		return nil, nil
+	}
+	if c == nil {
+		return nil, unavailable(f.Param)
+	}
+	p, err := c.Plan(ctx, Request{Format: newFormat(f), Bare: true})
+	if format, ok := errors.AsType[*FormatError](err); ok {
+		return nil, badFormat(f, format)
+	}
+	if errors.Is(err, grammar.ErrTooLarge) {
+		return nil, badFormat(f, errors.New("it takes too many states"))
+	}
+	return p, err
+}
+
+func newFormat(f *openai.Format) *Format {
+	return &Format{Schema: f.Schema, Pattern: f.Pattern, Choices: f.Choices}
+}
+
+func badFormat(f *openai.Format, err error) error {
+	return openai.Invalid(openai.CodeInvalidSchema, f.Param, "Invalid value for '%s': %s.", f.Param, err)
 }
 
 // noForm refuses what would have to be ignored where no form can be held to.
@@ -45,13 +72,17 @@ func noForm(r *openai.ChatRequest) error {
 	default:
 		return nil
 	}
+	return unavailable(param)
+}
+
+func unavailable(param string) error {
 	return openai.Invalid(openai.CodeUnsupported, param, "Unsupported parameter: '%s' is not available with this model, whose answers cannot be held to a form.", param)
 }
 
 // demands translates a request; tools are the places of its tools among those of r.
 func demands(r *openai.ChatRequest, toModel func(string) string) (wanted Request, tools []int) {
 	if f := r.Format; f != nil {
-		wanted.Format = &Format{Schema: f.Schema, Pattern: f.Pattern, Choices: f.Choices}
+		wanted.Format = newFormat(f)
 	}
 	if len(r.Tools) == 0 {
 		return wanted, nil

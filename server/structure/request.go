@@ -11,6 +11,8 @@ type Request struct {
 	Choice Choice
 	// Closed says that there are tools which may not be called, though the model is shown them.
 	Closed bool
+	// Bare says that the answer is the format's text and its end, as that to a raw prompt, without headers and reasoning.
+	Bare bool
 }
 
 // Choice says what calls there must be.
@@ -78,4 +80,4 @@ func (r *Request) constrains() bool {
 }
 
 // demanding reports whether the turn is of use only with what follows the reasoning.
-func (r *Request) demanding() bool { return r.Format != nil || r.Choice == ChoiceRequired }
+func (r *Request) demanding() bool { return !r.Bare && (r.Format != nil || r.Choice == ChoiceRequired) }

@@ -19,10 +19,17 @@ type turn struct {
 	request *Request
 }
 
-// compile returns the program of a turn, which begins behind start and "assistant".
+// compile returns the program of a turn, which begins behind start and "assistant", or of the bare content.
 func (k control) compile(r *Request) (*grammar.Program, error) {
 	b := grammar.NewBuilder()
 	t := turn{control: k, b: b, schemas: schema.New(b), request: r}
+	if r.Bare {
+		content, err := t.content()
+		if err != nil {
+			return nil, err
+		}
+		return b.Build(content)
+	}
 	outcomes, err := t.outcomes()
 	if err != nil {
 		return nil, err
@@ -80,7 +87,7 @@ func (t *turn) calls(name string, arguments grammar.Node) grammar.Node {
 	)
 }
 
-// typed is the content type, in one of the ways in which the model writes it, and the message token.
+// typed puts the content type, in one of the ways in which the model writes it, and the message token before a content.
 func (t *turn) typed(content grammar.Node) grammar.Node {
 	b := t.b
 	message := b.Token(t.message, content)
@@ -118,22 +125,35 @@ func supported(raw []byte) bool {
 
 // final is the final message and the turn's end.
 func (t *turn) final() (grammar.Node, error) {
+	b := t.b
+	content := b.Anything(b.Token(t.ret, grammar.Return))
+	if t.request.Format != nil {
+		var err error
+		if content, err = t.content(); err != nil {
+			return 0, err
+		}
+	}
+	if t.request.Format != nil && t.request.Format.Schema != nil {
+		content = t.typed(content)
+	} else {
+		content = b.Token(t.message, content)
+	}
+	return b.Token(t.channel, b.Literal("final", content)), nil
+}
+
+// content is what the format allows, and the turn's end.
+func (t *turn) content() (grammar.Node, error) {
 	b, f := t.b, t.request.Format
 	end := b.Token(t.ret, grammar.Return)
-	open := func(content grammar.Node) grammar.Node {
-		return b.Token(t.channel, b.Literal("final", content))
-	}
 	switch {
-	case f == nil:
-		return open(b.Token(t.message, b.Anything(end))), nil
 	case f.Choices != nil:
-		return open(b.Token(t.message, b.Texts(f.Choices, end))), nil
+		return b.Texts(f.Choices, end), nil
 	case f.Schema != nil:
 		rule, err := t.schemas.Add(f.Schema)
 		if err != nil {
 			return 0, &FormatError{err}
 		}
-		return open(t.typed(b.Call(rule, end))), nil
+		return b.Call(rule, end), nil
 	}
 	d, err := regular.Whole(f.Pattern)
 	if err == nil && d.Empty() {
@@ -142,5 +162,5 @@ func (t *turn) final() (grammar.Node, error) {
 	if err != nil {
 		return 0, &FormatError{err}
 	}
-	return open(b.Token(t.message, b.Call(b.Raw(d), end))), nil
+	return b.Call(b.Raw(d), end), nil
 }
