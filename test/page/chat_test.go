@@ -34,7 +34,7 @@ func TestConversation(t *testing.T) {
 	if got := p.lastText(".prose"); got != "The capital of Japan is Tokyo." {
 		t.Errorf("the answer is %q", got)
 	}
-	p.wait(`!document.querySelector(".thought").open && document.querySelector(".thought summary").innerText.startsWith("Thought for ")`)
+	p.wait(`!document.querySelector(".thought").open && document.querySelector(".thought summary").innerText.startsWith("Thought")`)
 	p.wait(`/^\d+ tokens/.test(document.querySelector(".facts").textContent) && /^\d+ \/ 8,192$/.test(document.getElementById("meter-text").textContent)`)
 	p.wait(`[...document.querySelectorAll("#live p")].some((n) => n.textContent.includes("Tokyo"))`)
 	p.click(".thought summary")
