@@ -80,7 +80,7 @@ func (s *Server) finish(h *http.Server, open *drain.Connections, left time.Durat
 	finishing, cancel := context.WithTimeout(context.Background(), left)
 	defer cancel()
 	open.Wait(finishing, lingerTime, s.after)
-	err := h.Shutdown(finishing)
+	err := shutdown(finishing, h)
 	s.responses.Close(errShutdown) // nobody can come back for them any more
 	if !errors.Is(err, context.DeadlineExceeded) {
 		return err
@@ -89,8 +89,17 @@ func (s *Server) finish(h *http.Server, open *drain.Connections, left time.Durat
 	cut()
 	ending, cancel := context.WithTimeout(context.Background(), endTimeout)
 	defer cancel()
-	if err := h.Shutdown(ending); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+	if err := shutdown(ending, h); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	return h.Close()
+}
+
+// shutdown does not mind that the listener is closed: h may not have noticed yet.
+func shutdown(ctx context.Context, h *http.Server) error {
+	err := h.Shutdown(ctx)
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
 }
