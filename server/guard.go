@@ -59,6 +59,8 @@ var scopes = map[string]access.Scope{
 	"/livez":                         open,
 	"/openapi.json":                  open, // it says nothing that is not in the repository
 	"/v1/":                           keyed,
+	"/{$}":                           open, // the page, which asks the API as every client does
+	"/assets/":                       open,
 	"/":                              open,
 }
 

@@ -44,6 +44,12 @@ func isProbe(path string) bool {
 	return false
 }
 
+// isAsset reports whether a path is a file of the chat page. A browser asks for a dozen at once, so that they are logged as
+// quietly as probes; that the page was opened is logged with "/".
+func (s *Server) isAsset(path string) bool {
+	return s.options.Page && strings.HasPrefix(path, "/assets/")
+}
+
 // health answers without waiting for the engine: 200 for healthy and degraded, 503 for unavailable.
 func (s *Server) health(w http.ResponseWriter, _ *http.Request) error {
 	status, reason := s.status(s.now())

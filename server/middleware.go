@@ -80,7 +80,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 			n.requestID = s.newID("req_")
 		}
 		w.Header().Set("X-Request-Id", n.requestID)
-		e := &exchange{note: n, request: r, recorder: recorder{ResponseWriter: w, leaving: &s.leaving}, start: time.Now(), probe: isProbe(r.URL.Path)}
+		e := &exchange{note: n, request: r, recorder: recorder{ResponseWriter: w, leaving: &s.leaving}, start: time.Now(), probe: isProbe(r.URL.Path) || s.isAsset(r.URL.Path)}
 		if !e.probe {
 			e.span = s.tracer.Start(r, routeOf(r.URL.Path))
 			if s.audit != nil && s.options.AuditContent {

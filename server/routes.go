@@ -16,6 +16,7 @@ import (
 
 	"github.com/gptoss/gptoss-operator/server/openai"
 	"github.com/gptoss/gptoss-operator/server/openapi"
+	"github.com/gptoss/gptoss-operator/server/page"
 	"github.com/gptoss/gptoss-operator/server/responses"
 	"github.com/gptoss/gptoss-operator/server/sse"
 )
@@ -59,6 +60,11 @@ func (s *Server) routes() (mux *http.ServeMux, laid map[string][]string) {
 	handle("/detokenize", map[string]handler{http.MethodPost: s.guard(s.detokenize)})
 	s.routeResponses(handle)
 	handle("/openapi.json", map[string]handler{http.MethodGet: s.describeAPI})
+	if s.options.Page {
+		serve := map[string]handler{http.MethodGet: plain(page.Handler(s.catch(notFound)))}
+		handle("/{$}", serve)
+		handle("/assets/", serve)
+	}
 	handle("/v1/", map[string]handler{"": s.authenticated(notFound)})
 	handle("/", map[string]handler{"": notFound})
 	return mux, laid
@@ -69,6 +75,14 @@ func (s *Server) guard(next handler) handler { return s.served(s.limited(false, 
 
 // generating is guard for requests that make tokens, all of which are counted.
 func (s *Server) generating(next handler) handler { return s.served(s.booked(s.limited(true, next))) }
+
+// plain makes a handler of one that answers failures itself.
+func plain(h http.Handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		h.ServeHTTP(w, r)
+		return nil
+	}
+}
 
 // served lets a request through that may come, and comes while the server serves. On the way down that is until the grace
 // period is over.

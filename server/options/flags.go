@@ -88,6 +88,7 @@ var serving = []parameter{
 		func(o *Options) *time.Duration { return &o.ShutdownDelay }, 0, maxGrace),
 	duration("shutdown-grace", "how long running requests may take to finish after SIGTERM, the delay included",
 		func(o *Options) *time.Duration { return &o.ShutdownGrace }, 0, maxGrace),
+	boolean("page", "whether a chat page is served at /; it needs no key, its requests do", func(o *Options) *bool { return &o.Page }),
 	text("termination-log", "PATH", "file that gets the one sentence why the model cannot be served",
 		func(o *Options) *string { return &o.TerminationLog }, nil),
 	choice("log-level", "least severe log line that is written", func(o *Options) *string { return &o.LogLevel }, "debug", "info", "warn", "error"),

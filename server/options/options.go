@@ -92,6 +92,8 @@ type Options struct {
 	// ShutdownGrace is how long running requests may take to finish after SIGTERM. It includes ShutdownDelay, which it
 	// cuts short where it is shorter.
 	ShutdownGrace time.Duration
+	// Page: a chat page is served at "/".
+	Page bool
 	// TerminationLog is a file that gets the one sentence why the model cannot be served; empty means none.
 	TerminationLog string
 	// LogLevel is debug, info, warn or error.
@@ -173,6 +175,7 @@ func Default() Options {
 		ShutdownDelay: 5 * time.Second,
 		// Ends within the 30 seconds that Kubernetes gives a pod by default.
 		ShutdownGrace: 25 * time.Second,
+		Page:          true,
 		LogLevel:      "info", LogFormat: "json",
 		JWTIdentityClaim: "sub", JWTClaimPrefix: "gptoss_", ForwardedHeader: "x-forwarded-for",
 		// Many times what Redis takes, and not yet felt by a person.

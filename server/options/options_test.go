@@ -45,7 +45,7 @@ func TestParse(t *testing.T) {
 				"--max-sequences=16", "--batch-size=4", "--max-batch-tokens=64", "--batch-timeout=10ms", "--prefix-caching=false",
 				"--swap-space=4Gi", "--threads=3", "--kernel=generic", "--load=copy", "--max-choices=3", "--generate-raw=true", "--ticket-key-file=/s", "--max-queue=1", "--max-body-bytes=1024",
 				"--response-store-count=0", "--response-store-bytes=1Mi", "--response-store-age=1h", "--max-background-responses=2",
-				"--shutdown-delay=2s", "--shutdown-grace=1m", "--termination-log=/t", "--log-level=debug", "--log-format=text",
+				"--shutdown-delay=2s", "--shutdown-grace=1m", "--page=false", "--termination-log=/t", "--log-level=debug", "--log-format=text",
 				"--slow-request=3s", "--otlp-endpoint=http://c:4318", "--audit-log=/a", "--audit-content=true", "--audit-max-size=2Mi",
 				"--audit-files=3", "--sanitize-input=true", "--cors-origins=https://a.example, https://b.example:8443", "--tls-cert=/c", "--tls-key=/k",
 			},
@@ -170,6 +170,7 @@ func generate(r *rand.Rand) Options {
 	pick := func(s ...string) string { return s[r.IntN(len(s))] }
 	maybe(func() { o.Host = pick("127.0.0.1", "::", "localhost", "-") })
 	maybe(func() { o.Port = r.IntN(65536) })
+	maybe(func() { o.Page = false })
 	maybe(func() { o.Model = word() + pick("", " with space", "\n", "=--port=1") })
 	maybe(func() { o.ServedModelName = word() })
 	maybe(func() {

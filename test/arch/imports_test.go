@@ -48,7 +48,7 @@ var allowed = map[string][]string{
 	"engine/weights/weightstest": {"engine/model", "engine/weights/gguf"}, // writes checkpoints for tests
 	"server": {
 		"engine", "engine/harmony", "engine/model", "engine/sample", "engine/tokenizer", "server/access", "server/answer", "server/limit", "server/openai",
-		"server/openapi", "server/options", "server/prompt", "server/responses", "server/sse", "server/structure", "server/tgi", "server/ticket",
+		"server/openapi", "server/options", "server/page", "server/prompt", "server/responses", "server/sse", "server/structure", "server/tgi", "server/ticket",
 		"server/audit", "server/certificate", "server/cors", "server/drain", "server/metric", "server/sanitize", "server/trace",
 	},
 	"server/access": {"server/limit", "server/openai", "server/options"}, "server/limit": {},
@@ -69,6 +69,7 @@ var allowed = map[string][]string{
 	"server/openapi":   {},
 	"server/options":   {},
 	"server/pack":      {"engine/cpu", "engine/model", "engine/weights", "engine/weights/packed", "server/terminal"},
+	"server/page":      {},
 	"server/pull":      {"server/terminal"},
 	"server/responses": {"server/openai"},
 	"server/synth": {
