@@ -104,8 +104,3 @@ func among(values ...string) func(json.RawMessage) bool {
 }
 
 func never(json.RawMessage) bool { return false }
-
-func plainText(raw json.RawMessage) bool {
-	var format struct{ Type string }
-	return json.Unmarshal(raw, &format) == nil && format.Type == "text"
-}
