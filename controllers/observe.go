@@ -22,12 +22,19 @@ type observation struct {
 	pods       []corev1.Pod                           // all pods of the Deployment, of whatever revision
 	revision   string                                 // of the pods that spec wants
 	failure    error                                  // what ended the steps, or nil
+	service    *corev1.Service                        // ours, or nil when its step failed
+	asked      int                                    // how many optional APIs the spec asks for
+	missing    []string                               // what it asks for and the cluster lacks, in sentences
 }
 
 // observe reads the children back from the cache.
 func (r *Reconciler) observe(ctx context.Context, p *pass, failure error) (observation, error) {
 	m := p.model
-	o := observation{model: m, deployment: p.deployment, failure: failure}
+	o := observation{model: m, deployment: p.deployment, failure: failure, service: p.service}
+	var err error
+	if o.asked, o.missing, err = r.missing(p); err != nil {
+		return o, err
+	}
 	key := client.ObjectKeyFromObject(m)
 	if o.deployment == nil {
 		d := &appsv1.Deployment{}

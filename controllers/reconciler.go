@@ -11,11 +11,13 @@ import (
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gptoss/gptoss-operator/api/v1alpha1"
+	"github.com/gptoss/gptoss-operator/controllers/resources"
 )
 
 // Reconciler makes GptOssModels true.
@@ -32,7 +34,10 @@ type Reconciler struct {
 	// ServerImage is the image of gptoss-server that model pods run.
 	ServerImage string
 
-	monitors *optionalAPI // the Prometheus operator's ServiceMonitor
+	// Namespace is where the operator itself runs; empty outside a cluster. NetworkPolicies let it in.
+	Namespace string
+
+	optional *optionalAPIs
 	rejected rejections
 }
 
@@ -40,6 +45,8 @@ type Reconciler struct {
 type pass struct {
 	model      *v1alpha1.GptOssModel
 	deployment *appsv1.Deployment // as the API server returned or the cache holds it; nil before the step workload
+	service    *corev1.Service    // likewise; nil before the step service
+	children   []resources.Child  // what stands around the pods; nil before it is first asked for
 }
 
 // step makes one part of the model true. Its error ends the run: a stall, errWait, or a failure to try again.

@@ -9,22 +9,27 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gptoss/gptoss-operator/api/v1alpha1"
 	"github.com/gptoss/gptoss-operator/controllers/resources"
+	"github.com/gptoss/gptoss-operator/controllers/resources/edge"
+	"github.com/gptoss/gptoss-operator/controllers/resources/monitor"
 )
 
 // steps are the parts of a model, in the order in which they are made true. The autoscaler goes before the workload
-// takes replicas over, and comes after it. The monitor is last: trouble with an optional API holds nothing else up.
+// takes replicas over, and comes after it. What stands around the pods is last: trouble with it holds nothing else up.
 func (r *Reconciler) steps() []step {
-	return []step{r.service, r.credentials, r.autoscalerOff, r.workload, r.autoscalerOn, r.serviceMonitor}
+	return []step{r.service, r.credentials, r.autoscalerOff, r.guard, r.workload, r.autoscalerOn, r.around}
 }
 
 func (r *Reconciler) service(ctx context.Context, p *pass) error {
-	_, err := apply(ctx, r, p.model, resources.Service(p.model), nil)
+	live, err := apply(ctx, r, p.model, resources.Service(p.model), nil)
+	if err == nil {
+		p.service = live
+	}
 	return err
 }
 
@@ -123,25 +128,73 @@ func (r *Reconciler) autoscalerOn(ctx context.Context, p *pass) error {
 	return err
 }
 
-func (r *Reconciler) serviceMonitor(ctx context.Context, p *pass) error {
-	if !r.monitors.available() {
-		return nil
-	}
-	spec := p.model.ServiceMonitor()
-	if spec == nil {
-		u := &unstructured.Unstructured{}
-		u.SetGroupVersionKind(resources.ServiceMonitorKind)
-		u.SetNamespace(p.model.Namespace)
-		u.SetName(p.model.Name)
-		return r.remove(ctx, p.model, u)
-	}
-	desired, err := resources.ServiceMonitor(p.model, spec)
+// guard makes the NetworkPolicy before there is a pod that it must protect.
+func (r *Reconciler) guard(ctx context.Context, p *pass) error {
+	return r.child(ctx, p.model, edge.Guard(p.model, r.Namespace))
+}
+
+// around makes what stands around the pods. Trouble with one object holds up none of the others.
+func (r *Reconciler) around(ctx context.Context, p *pass) error {
+	children, err := r.children(p)
 	if err != nil {
 		return err
 	}
-	_, err = apply(ctx, r, p.model, desired, nil)
-	if apierrors.IsNotFound(err) {
+	var all []error
+	for _, c := range children {
+		all = append(all, r.child(ctx, p.model, c))
+	}
+	return gravest(all)
+}
+
+// children lists what around makes.
+func (r *Reconciler) children(p *pass) ([]resources.Child, error) {
+	if p.children != nil {
+		return p.children, nil
+	}
+	edges, err := edge.Children(p.model, r.optional.available(edge.InferencePoolKind))
+	if err != nil {
+		return nil, err
+	}
+	monitors, err := monitor.Children(p.model)
+	if err != nil {
+		return nil, err
+	}
+	p.children = append(edges, monitors...)
+	return p.children, nil
+}
+
+// child makes one object true, or away. What the cluster has no API for is neither: missing tells of it.
+func (r *Reconciler) child(ctx context.Context, m *v1alpha1.GptOssModel, c resources.Child) error {
+	kind := c.Object.GetObjectKind().GroupVersionKind()
+	if !r.optional.available(kind) {
+		return nil
+	}
+	var err error
+	if c.Off {
+		err = r.remove(ctx, m, c.Object)
+	} else {
+		_, err = apply[client.Object](ctx, r, m, c.Object, nil)
+	}
+	if r.optional.follows(kind) && (apierrors.IsNotFound(err) || meta.IsNoMatchError(err)) {
 		return nil // the API went away since it was last looked for
 	}
 	return err
+}
+
+// missing lists the APIs that the spec asks for and the cluster lacks, and says how many it asks for.
+func (r *Reconciler) missing(p *pass) (asked int, missing []string, err error) {
+	children, err := r.children(p)
+	if err != nil {
+		return 0, nil, err
+	}
+	for _, c := range children {
+		if c.Off || c.Field == "" {
+			continue
+		}
+		asked++
+		if kind := c.Object.GetObjectKind().GroupVersionKind(); !r.optional.available(kind) {
+			missing = append(missing, fmt.Sprintf("%s needs %s of %s, which this cluster does not serve", c.Field, kind.Kind, kind.GroupVersion()))
+		}
+	}
+	return asked, missing, nil
 }

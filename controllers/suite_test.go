@@ -14,7 +14,9 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -22,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/yaml"
 
 	"github.com/gptoss/gptoss-operator/api/v1alpha1"
 )
@@ -77,9 +80,27 @@ var _ = AfterSuite(func() {
 	}
 })
 
+// asOperator returns the credentials of a user that has the rights of the operator's role, and no others.
+func asOperator(config *rest.Config) *rest.Config {
+	GinkgoHelper()
+	text, err := os.ReadFile(filepath.Join("..", "config", "rbac", "role.yaml"))
+	Expect(err).NotTo(HaveOccurred())
+	role := &rbacv1.ClusterRole{}
+	Expect(yaml.UnmarshalStrict(text, role)).To(Succeed())
+	Expect(k8s.Create(context.Background(), role)).To(Succeed())
+	Expect(k8s.Create(context.Background(), &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: role.Name},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: role.Name}},
+	})).To(Succeed())
+	user, err := testEnv.AddUser(envtest.User{Name: role.Name}, config)
+	Expect(err).NotTo(HaveOccurred())
+	return rest.CopyConfig(user.Config())
+}
+
 // startManager runs the reconciler as the program does, its writes counted, until the function it returns is called.
 func startManager(config *rest.Config) func() {
-	counted := rest.CopyConfig(config)
+	counted := asOperator(config)
 	counted.Wrap(writes.wrap)
 	cacheOptions := CacheOptions(nil)
 	every := resync

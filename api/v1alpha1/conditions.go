@@ -114,3 +114,16 @@ const (
 	// ReasonAutoscalerPending: the HorizontalPodAutoscaler has not reported yet.
 	ReasonAutoscalerPending = "AutoscalerPending"
 )
+
+// ConditionOptionalAPIsAvailable is True when the cluster serves every API that a field of the spec asks for, False when
+// it lacks one, and absent when none is asked for. Ready does not depend on it.
+const ConditionOptionalAPIsAvailable = "OptionalAPIsAvailable"
+
+// Reasons of OptionalAPIsAvailable.
+const (
+	// ReasonAPIsFound: the cluster serves them all.
+	ReasonAPIsFound = "APIsFound"
+
+	// ReasonAPINotFound: the message names the field and the API. The operator goes on when the API appears.
+	ReasonAPINotFound = "APINotFound"
+)
