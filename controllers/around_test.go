@@ -79,6 +79,18 @@ var _ = Describe("what stands around the pods", func() {
 			&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "chat-dashboard"}}, func(m *v1alpha1.GptOssModel) { m.Spec.Monitoring = nil }),
 	)
 
+	It("does not wait for what pods wait for, nor they for it", func(ctx SpecContext) {
+		m := newModel(newNamespace(ctx), `{model: {source: {demo: {}}}, replicas: 2, expose: {ingress: {host: a.example.com}}, auth: {apiKeys: {secretRef: {name: team}}}}`)
+		theirs := &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: m.Namespace, Name: m.Name}}
+		Expect(k8s.Create(ctx, theirs)).To(Succeed())
+		Expect(k8s.Create(ctx, m)).To(Succeed())
+		eventuallyCondition(ctx, m, "Stalled").Should(beReason("True", "SecretNotFound", Not(BeEmpty())))
+		get(ctx, m, &networkingv1.Ingress{})
+		Expect(k8s.Create(ctx, newTeamSecret(m.Namespace))).To(Succeed())
+		get(ctx, m, &appsv1.Deployment{})
+		eventuallyCondition(ctx, m, "Stalled").Should(beReason("True", "NameConflict", ContainSubstring("PodDisruptionBudget")))
+	})
+
 	It("guards the pods before there are any", func(ctx SpecContext) {
 		m := newModel(newNamespace(ctx), `{model: {source: {demo: {}}}, networkPolicy: {from: [{podSelector: {a: b}}]}}`)
 		theirs := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: m.Namespace, Name: m.Name}}

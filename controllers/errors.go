@@ -53,7 +53,7 @@ func refused(what string, err error) error {
 
 // gravest returns, of several failures, the one to report and to act on: a race first, since what was read is then old;
 // then what may pass, so that it is tried again soon; then what only a person can change.
-func gravest(all []error) error {
+func gravest(all ...error) error {
 	rank := func(err error) int {
 		var s *stall
 		switch {

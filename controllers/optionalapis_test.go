@@ -90,7 +90,7 @@ func TestGravest(t *testing.T) {
 		"the first of two that weigh the same": {[]error{nil, person, &stall{reason: "Other"}}, person},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := gravest(tc.all); !errors.Is(got, tc.want) {
+			if got := gravest(tc.all...); !errors.Is(got, tc.want) {
 				t.Errorf("got %v, want %v", got, tc.want)
 			}
 		})

@@ -4,6 +4,7 @@
 // compares first (drift.go) and so writes nothing when nothing changed. Whatever the steps did, finish (status.go) reads the
 // children back (observe.go), judges them (verdict.go, trouble.go: pure functions) and writes status, in that one place.
 // What wakes the reconciler is in setup.go, what is cached in caches.go; APIs that a cluster may lack are looked for in optional.go.
+// Whoever adds a child adds the setting that makes it to everySpec in repair_test.go, which then demands that it is repaired.
 package controllers
 
 import (
@@ -47,6 +48,7 @@ type pass struct {
 	deployment *appsv1.Deployment // as the API server returned or the cache holds it; nil before the step workload
 	service    *corev1.Service    // likewise; nil before the step service
 	children   []resources.Child  // what stands around the pods; nil before it is first asked for
+	aside      error              // trouble with these, which holds no step up
 }
 
 // step makes one part of the model true. Its error ends the run: a stall, errWait, or a failure to try again.
@@ -68,8 +70,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	p := &pass{model: m}
 	for _, run := range r.steps() {
 		if err := run(ctx, p); err != nil {
-			return r.finish(ctx, p, err)
+			return r.finish(ctx, p, gravest(err, p.aside))
 		}
 	}
-	return r.finish(ctx, p, nil)
+	return r.finish(ctx, p, p.aside)
 }

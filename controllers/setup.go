@@ -134,14 +134,19 @@ func (r *Reconciler) followOptional(mgr ctrl.Manager, c controller.Controller, w
 			}
 			return c.Watch(source.Kind[client.Object](mgr.GetCache(), child, owner))
 		},
-		wake: func(ctx context.Context) {
-			select {
-			case wake <- event.GenericEvent{Object: &v1alpha1.GptOssModel{}}:
-			case <-ctx.Done():
-			}
-		},
+		wake: waker(wake),
 	}
 	return mgr.Add(r.optional)
+}
+
+// waker returns a function that lets all models be reconciled.
+func waker(wake chan<- event.GenericEvent) func(context.Context) {
+	return func(ctx context.Context) {
+		select {
+		case wake <- event.GenericEvent{Object: &v1alpha1.GptOssModel{}}:
+		case <-ctx.Done():
+		}
+	}
 }
 
 // servedKinds asks the API server for the kinds of a group; none when it lacks the group.

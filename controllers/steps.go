@@ -20,9 +20,10 @@ import (
 )
 
 // steps are the parts of a model, in the order in which they are made true. The autoscaler goes before the workload
-// takes replicas over, and comes after it. What stands around the pods is last: trouble with it holds nothing else up.
+// takes replicas over, and comes after it. What stands around the pods waits for nothing and holds nothing up, but for
+// the NetworkPolicy, without which there shall be no pods.
 func (r *Reconciler) steps() []step {
-	return []step{r.service, r.credentials, r.autoscalerOff, r.guard, r.workload, r.autoscalerOn, r.around}
+	return []step{r.service, r.around, r.guard, r.credentials, r.autoscalerOff, r.workload, r.autoscalerOn}
 }
 
 func (r *Reconciler) service(ctx context.Context, p *pass) error {
@@ -133,17 +134,16 @@ func (r *Reconciler) guard(ctx context.Context, p *pass) error {
 	return r.child(ctx, p.model, edge.Guard(p.model, r.Namespace))
 }
 
-// around makes what stands around the pods. Trouble with one object holds up none of the others.
+// around makes what stands around the pods. Trouble with one object holds up none of the others, and no other step.
 func (r *Reconciler) around(ctx context.Context, p *pass) error {
 	children, err := r.children(p)
 	if err != nil {
 		return err
 	}
-	var all []error
 	for _, c := range children {
-		all = append(all, r.child(ctx, p.model, c))
+		p.aside = gravest(p.aside, r.child(ctx, p.model, c))
 	}
-	return gravest(all)
+	return nil
 }
 
 // children lists what around makes.
