@@ -2,12 +2,17 @@ package controllers
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
 )
 
 // repeated makes a map of so many entries, in YAML.
@@ -88,4 +93,26 @@ var _ = Describe("the API server, of what stands around the pods,", func() {
 		Entry("IPv6", `networkPolicy: {from: [{ipBlock: "2001:db8::/64"}], egress: [{ports: [443]}]}`),
 		Entry("everything empty", `expose: {service: {}, ingress: {}}, disruption: {}, networkPolicy: {}, monitoring: {prometheusRule: {}, dashboard: {}}`),
 	)
+
+	It("accepts every sample", func(ctx SpecContext) {
+		files, err := filepath.Glob(filepath.Join("..", "config", "samples", "*.yaml"))
+		Expect(err).NotTo(HaveOccurred())
+		found := 0
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			Expect(err).NotTo(HaveOccurred())
+			for part := range strings.SplitSeq(string(text), "\n---\n") {
+				u := &unstructured.Unstructured{}
+				Expect(yaml.Unmarshal([]byte(part), &u.Object)).To(Succeed())
+				if u.GetKind() != "GptOssModel" {
+					continue
+				}
+				found++
+				u.SetNamespace("default")
+				strict := client.WithFieldValidation(k8s, metav1.FieldValidationStrict)
+				Expect(strict.Create(ctx, u, client.DryRunAll)).To(Succeed(), file)
+			}
+		}
+		Expect(found).To(BeNumerically(">=", 9))
+	})
 })

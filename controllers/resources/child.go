@@ -2,7 +2,6 @@ package resources
 
 import (
 	"fmt"
-	"maps"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -66,7 +65,7 @@ func Optional(kind schema.GroupVersionKind, meta metav1.ObjectMeta, spec map[str
 // Labelled turns labels into what an Optional object holds.
 func Labelled(labels map[string]string) map[string]any {
 	out := make(map[string]any, len(labels))
-	for k, v := range maps.All(labels) {
+	for k, v := range labels {
 		out[k] = v
 	}
 	return out
