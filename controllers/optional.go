@@ -49,7 +49,9 @@ func (a *optionalAPIs) available(kind schema.GroupVersionKind) bool {
 }
 
 // follows reports whether the cluster may lack the kind.
-func (a *optionalAPIs) follows(kind schema.GroupVersionKind) bool { return slices.Contains(a.kinds, kind) }
+func (a *optionalAPIs) follows(kind schema.GroupVersionKind) bool {
+	return slices.Contains(a.kinds, kind)
+}
 
 func (a *optionalAPIs) set(kind schema.GroupVersionKind, available bool) {
 	a.mu.Lock()

@@ -6,8 +6,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-	"k8s.io/apimachinery/pkg/api/meta"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -69,15 +69,17 @@ func eventuallyCalm(m *v1alpha1.GptOssModel) {
 	}).Should(Succeed())
 }
 
+// asksForAll is a spec that uses every API that a cluster may lack, and optionalChildren the kinds that it leads to.
+const asksForAll = `{model: {source: {demo: {}}},
+	monitoring: {serviceMonitor: {interval: 15s, labels: {release: prom}}, prometheusRule: {labels: {release: prom}}},
+	expose: {httpRoute: {parentRefs: [{name: web}], hostnames: [chat.example.com]}, inferencePool: {endpointPicker: {name: picker}}}}`
+
+var optionalChildren = []schema.GroupVersionKind{monitor.ServiceMonitorKind, monitor.PrometheusRuleKind, edge.HTTPRouteKind, edge.InferencePoolKind}
+
 // Serial, since the APIs come and go for the whole server.
 var _ = Describe("APIs that a cluster may lack", Serial, Ordered, func() {
-	const spec = `{model: {source: {demo: {}}},
-		monitoring: {serviceMonitor: {interval: 15s, labels: {release: prom}}, prometheusRule: {labels: {release: prom}}},
-		expose: {httpRoute: {parentRefs: [{name: web}], hostnames: [chat.example.com]}, inferencePool: {endpointPicker: {name: picker}}}}`
-	kinds := []schema.GroupVersionKind{monitor.ServiceMonitorKind, monitor.PrometheusRuleKind, edge.HTTPRouteKind, edge.InferencePoolKind}
-
 	It("are used when they come, missed when they go, and never hold anything up", func(ctx SpecContext) {
-		m := applied(ctx, newNamespace(ctx), spec)
+		m := applied(ctx, newNamespace(ctx), asksForAll)
 		rollOut(ctx, m)
 		lacking := beReason("False", "APINotFound", And(
 			ContainSubstring("spec.expose.inferencePool needs InferencePool of inference.networking.k8s.io/v1, which this cluster does not serve"),
@@ -91,7 +93,7 @@ var _ = Describe("APIs that a cluster may lack", Serial, Ordered, func() {
 
 			uninstall := installOptional()
 			eventuallyCondition(ctx, m, "OptionalAPIsAvailable").Should(beReason("True", "APIsFound", Not(BeEmpty())))
-			for _, kind := range kinds {
+			for _, kind := range optionalChildren {
 				Expect(metav1.IsControlledBy(get(ctx, m, newObject(kind)), m)).To(BeTrue())
 			}
 			Expect(get(ctx, m, newObject(monitor.ServiceMonitorKind)).GetLabels()).To(HaveKeyWithValue("release", "prom"))
@@ -110,7 +112,7 @@ var _ = Describe("APIs that a cluster may lack", Serial, Ordered, func() {
 			Eventually(func() any {
 				return field(get(ctx, m, newObject(edge.HTTPRouteKind)), "spec", "rules")
 			}).Should(HaveExactElements(HaveKeyWithValue("backendRefs", HaveExactElements(HaveKeyWithValue("kind", "Service")))))
-			edit(ctx, m, m, func(m *v1alpha1.GptOssModel) { m.Spec = newModel(m.Namespace, spec).Spec })
+			edit(ctx, m, m, func(m *v1alpha1.GptOssModel) { m.Spec = newModel(m.Namespace, asksForAll).Spec })
 			get(ctx, m, newObject(monitor.ServiceMonitorKind))
 
 			uninstall(ctx)
@@ -122,16 +124,19 @@ var _ = Describe("APIs that a cluster may lack", Serial, Ordered, func() {
 			return meta.FindStatusCondition(get(ctx, m, m).Status.Conditions, "OptionalAPIsAvailable")
 		}).Should(BeNil())
 	})
+})
+
+var _ = Describe("APIs that a cluster has, though it may lack them,", Serial, Ordered, func() {
+	BeforeAll(func() { DeferCleanup(installOptional()) })
 
 	DescribeTable("leave objects of somebody else alone", func(ctx SpecContext, kind schema.GroupVersionKind, content string) {
-		DeferCleanup(installOptional())
-		m := newModel(newNamespace(ctx), spec)
+		m := newModel(newNamespace(ctx), asksForAll)
 		foreign := fromYAML(m.Namespace, m.Name, content)
 		foreign.SetGroupVersionKind(kind)
 		Expect(k8s.Create(ctx, foreign)).To(Succeed())
 		Expect(k8s.Create(ctx, m)).To(Succeed())
 		eventuallyCondition(ctx, m, "Stalled").Should(beReason("True", "NameConflict", ContainSubstring(kind.Kind+` "chat"`)))
-		for _, other := range kinds {
+		for _, other := range optionalChildren {
 			get(ctx, m, newObject(other)) // what comes before and after it is made all the same
 		}
 		Expect(field(get(ctx, m, newObject(kind)), "metadata", "resourceVersion")).To(Equal(foreign.GetResourceVersion()))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -159,7 +160,7 @@ func (r *Reconciler) children(p *pass) ([]resources.Child, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.children = append(edges, monitors...)
+	p.children = slices.Concat(edges, monitors)
 	return p.children, nil
 }
 

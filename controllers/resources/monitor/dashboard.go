@@ -96,7 +96,8 @@ func panels() []panel {
 			{"prompt", "sum(rate(vllm:prompt_tokens_total{$series}[$__rate_interval]))"},
 		}},
 		{"Queue", "short", []query{
-			{"waiting", "sum(vllm:num_requests_waiting{$series})"}, {"running", "sum(vllm:num_requests_running{$series})"},
+			{"waiting", "sum(vllm:num_requests_waiting{$series})"},
+			{"running", "sum(vllm:num_requests_running{$series})"},
 			{"interrupted", "sum(gpt_oss_preempted_requests{$series})"},
 		}},
 		{"Time in the queue", "s", quantiles("vllm:request_queue_time_seconds")},
