@@ -51,6 +51,30 @@ func refused(what string, err error) error {
 	return fmt.Errorf("controllers: %s: %w", what, err)
 }
 
+// gravest returns, of several failures, the one to report and to act on: a race first, since what was read is then old;
+// then what may pass, so that it is tried again soon; then what only a person can change.
+func gravest(all ...error) error {
+	rank := func(err error) int {
+		var s *stall
+		switch {
+		case apierrors.IsConflict(err) || errors.Is(err, errAgain):
+			return 0
+		case errors.Is(err, errWait):
+			return 3
+		case errors.As(err, &s):
+			return 2
+		}
+		return 1
+	}
+	var first error
+	for _, err := range all {
+		if err != nil && (first == nil || rank(err) < rank(first)) {
+			first = err
+		}
+	}
+	return first
+}
+
 // rejections remembers, for each model, the write that the API server refused last. The steps run for many reasons; a
 // write that was refused a moment ago would only be refused again. The zero value is ready for use.
 type rejections struct {

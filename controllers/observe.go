@@ -25,12 +25,19 @@ type observation struct {
 	failure    error                                  // what ended the steps, or nil
 	rival      string                                 // an autoscaler of somebody else, or ""
 	source     metricsapi.Source                      // of the autoscaler's metric
+	service    *corev1.Service                        // ours, or nil when its step failed
+	asked      int                                    // how many optional APIs the spec asks for
+	missing    []string                               // what it asks for and the cluster lacks, in sentences
 }
 
 // observe reads the children back from the cache.
 func (r *Reconciler) observe(ctx context.Context, p *pass, failure error) (observation, error) {
 	m := p.model
-	o := observation{model: m, deployment: p.deployment, failure: failure, rival: p.rival, source: r.source()}
+	o := observation{model: m, deployment: p.deployment, failure: failure, rival: p.rival, source: r.source(), service: p.service}
+	var err error
+	if o.asked, o.missing, err = r.missing(p); err != nil {
+		return o, err
+	}
 	key := client.ObjectKeyFromObject(m)
 	if o.deployment == nil {
 		d := &appsv1.Deployment{}
@@ -46,7 +53,6 @@ func (r *Reconciler) observe(ctx context.Context, p *pass, failure error) (obser
 	if desired, err := resources.Deployment(m, r.ServerImage); err == nil {
 		o.revision = resources.Revision(desired)
 	}
-	var err error
 	if o.pods, err = r.pods(ctx, m); err != nil {
 		return o, err
 	}

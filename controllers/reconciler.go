@@ -4,6 +4,7 @@
 // compares first (drift.go) and so writes nothing when nothing changed. Whatever the steps did, finish (status.go) reads the
 // children back (observe.go), judges them (verdict.go, trouble.go: pure functions) and writes status, in that one place.
 // What wakes the reconciler is in setup.go, what is cached in caches.go; APIs that a cluster may lack are looked for in optional.go.
+// Whoever adds a child adds the setting that makes it to everySpec in repair_test.go, which then demands that it is repaired.
 package controllers
 
 import (
@@ -12,12 +13,14 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gptoss/gptoss-operator/api/v1alpha1"
 	"github.com/gptoss/gptoss-operator/controllers/metricsapi"
+	"github.com/gptoss/gptoss-operator/controllers/resources"
 	"github.com/gptoss/gptoss-operator/controllers/scaling"
 )
 
@@ -41,7 +44,10 @@ type Reconciler struct {
 	// Loads reads what pods have to do, so that idle ones go first; nil leaves that to chance.
 	Loads *metricsapi.Loads
 
-	monitors *optionalAPI // the Prometheus operator's ServiceMonitor
+	// Namespace is where the operator itself runs; empty outside a cluster. NetworkPolicies let it in.
+	Namespace string
+
+	optional *optionalAPIs
 	rejected rejections
 	rivals   scaling.Rivals
 	costs    scaling.Costs
@@ -53,6 +59,9 @@ type pass struct {
 	deployment *appsv1.Deployment // as the API server returned or the cache holds it; nil before the step workload
 	rival      string             // an autoscaler of somebody else for the same pods, or ""
 	retry      time.Duration      // when to look again although nothing tells to; 0 for never
+	service    *corev1.Service    // likewise; nil before the step service
+	children   []resources.Child  // what stands around the pods; nil before it is first asked for
+	aside      error              // trouble with these, which holds no step up
 }
 
 // step makes one part of the model true. Its error ends the run: a stall, errWait, or a failure to try again.
@@ -74,8 +83,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	p := &pass{model: m}
 	for _, run := range r.steps() {
 		if err := run(ctx, p); err != nil {
-			return r.finish(ctx, p, err)
+			return r.finish(ctx, p, gravest(err, p.aside))
 		}
 	}
-	return r.finish(ctx, p, nil)
+	return r.finish(ctx, p, p.aside)
 }

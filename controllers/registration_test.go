@@ -27,7 +27,6 @@ func prepareMetricsAPI() {
 	GinkgoHelper()
 	ctx := context.Background()
 	Expect(k8s.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: metricsService.Namespace}})).To(Succeed())
-	Expect(k8s.Create(ctx, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: metricsService.Name}})).To(Succeed())
 }
 
 func apiService(name string) *unstructured.Unstructured {

@@ -3,14 +3,19 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"os"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/discovery"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -29,16 +34,22 @@ import (
 
 // Alphabetical, so that none is repeated or missed.
 //
+// +kubebuilder:rbac:groups="",resources=configmaps,verbs=create;delete;get;list;patch;update;watch
 // +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;patch;watch
-// +kubebuilder:rbac:groups="",resources=secrets,verbs=create;get;list;patch;watch
-// +kubebuilder:rbac:groups="",resources=services,verbs=create;get;list;patch;watch
-// +kubebuilder:rbac:groups=apps,resources=deployments,verbs=create;get;list;patch;watch
-// +kubebuilder:rbac:groups=autoscaling,resources=horizontalpodautoscalers,verbs=create;delete;get;list;patch;watch
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=create;get;list;patch;update;watch
+// +kubebuilder:rbac:groups="",resources=services,verbs=create;get;list;patch;update;watch
+// +kubebuilder:rbac:groups=apps,resources=deployments,verbs=create;get;list;patch;update;watch
+// +kubebuilder:rbac:groups=autoscaling,resources=horizontalpodautoscalers,verbs=create;delete;get;list;patch;update;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+// +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=httproutes,verbs=create;delete;get;list;patch;update;watch
 // +kubebuilder:rbac:groups=gptoss.dev,resources=gptossmodels,verbs=get;list;watch
 // +kubebuilder:rbac:groups=gptoss.dev,resources=gptossmodels/finalizers,verbs=update
 // +kubebuilder:rbac:groups=gptoss.dev,resources=gptossmodels/status,verbs=get;patch
-// +kubebuilder:rbac:groups=monitoring.coreos.com,resources=servicemonitors,verbs=create;delete;get;list;patch;watch
+// +kubebuilder:rbac:groups=inference.networking.k8s.io,resources=inferencepools,verbs=create;delete;get;list;patch;update;watch
+// +kubebuilder:rbac:groups=keda.sh,resources=scaledobjects,verbs=create;delete;get;list;patch;update;watch
+// +kubebuilder:rbac:groups=monitoring.coreos.com,resources=prometheusrules;servicemonitors,verbs=create;delete;get;list;patch;update;watch
+// +kubebuilder:rbac:groups=networking.k8s.io,resources=ingresses;networkpolicies,verbs=create;delete;get;list;patch;update;watch
+// +kubebuilder:rbac:groups=policy,resources=poddisruptionbudgets,verbs=create;delete;get;list;patch;update;watch
 
 // Options tune how the reconciler runs.
 type Options struct {
@@ -64,6 +75,9 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, o O
 	if o.APICheckInterval == 0 {
 		o.APICheckInterval = defaultAPICheckInterval
 	}
+	if r.Namespace == "" {
+		r.Namespace = ownNamespace()
+	}
 	secrets, err := namedSecrets(ctx, mgr, o.Namespaces)
 	if err != nil {
 		return err
@@ -73,6 +87,10 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, o O
 		// No predicate: our own status writes come back as events, and a status computed from an older one is put right.
 		For(&v1alpha1.GptOssModel{}).
 		Owns(&appsv1.Deployment{}).
+		Owns(&networkingv1.Ingress{}).
+		Owns(&networkingv1.NetworkPolicy{}).
+		Owns(&policyv1.PodDisruptionBudget{}, builder.WithPredicates(budgetChanged())).
+		Owns(&corev1.ConfigMap{}).
 		Owns(&autoscalingv2.HorizontalPodAutoscaler{}, builder.WithPredicates(autoscalerChanged())).
 		Owns(&corev1.Secret{}).
 		Owns(&corev1.Service{}).
@@ -87,7 +105,16 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, o O
 	if err := r.followRegistration(mgr, wake); err != nil {
 		return err
 	}
-	return r.followServiceMonitors(mgr, c, wake, o.APICheckInterval)
+	return r.followOptional(mgr, c, wake, o.APICheckInterval)
+}
+
+// ownNamespace is where the operator's pod runs, as the kubelet tells it; empty outside a cluster.
+func ownNamespace() string {
+	text, err := os.ReadFile("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(text))
 }
 
 // followRegistration runs the registrar on the leader, and wakes all models when autoscalers find their metrics elsewhere.
@@ -109,45 +136,45 @@ func waker(wake chan<- event.GenericEvent) func(context.Context) {
 	}
 }
 
-// followServiceMonitors watches ServiceMonitors while the cluster has them, and wakes all models when that changes.
-func (r *Reconciler) followServiceMonitors(mgr ctrl.Manager, c controller.Controller, wake chan<- event.GenericEvent, interval time.Duration) error {
+// followOptional watches the children's kinds that the cluster may lack while it has them, and wakes all models when
+// that changes.
+func (r *Reconciler) followOptional(mgr ctrl.Manager, c controller.Controller, wake chan<- event.GenericEvent, interval time.Duration) error {
 	asker, err := discovery.NewDiscoveryClientForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
 	if err != nil {
 		return fmt.Errorf("controllers: discovery: %w", err)
 	}
-	monitor := &unstructured.Unstructured{}
-	monitor.SetGroupVersionKind(resources.ServiceMonitorKind)
-	r.monitors = &optionalAPI{
-		kind:     resources.ServiceMonitorKind,
+	owner := handler.EnqueueRequestForOwner(mgr.GetScheme(), mgr.GetRESTMapper(), &v1alpha1.GptOssModel{}, handler.OnlyControllerOwner())
+	r.optional = &optionalAPIs{
+		kinds:    optionalKinds,
 		interval: interval,
-		exists:   func() (bool, error) { return serves(asker) },
+		serves:   func(group schema.GroupVersion) ([]string, error) { return servedKinds(asker, group) },
+		changed: func(ctx context.Context, kind schema.GroupVersionKind, available bool) error {
+			child := &unstructured.Unstructured{}
+			child.SetGroupVersionKind(kind)
+			if !available {
+				return mgr.GetCache().RemoveInformer(ctx, child)
+			}
+			return c.Watch(source.Kind[client.Object](mgr.GetCache(), child, owner))
+		},
+		wake: waker(wake),
 	}
-	r.monitors.changed = func(ctx context.Context, available bool) error {
-		if !available {
-			return mgr.GetCache().RemoveInformer(ctx, monitor)
-		}
-		owner := handler.EnqueueRequestForOwner(mgr.GetScheme(), mgr.GetRESTMapper(), &v1alpha1.GptOssModel{}, handler.OnlyControllerOwner())
-		return c.Watch(source.Kind[client.Object](mgr.GetCache(), monitor, owner))
-	}
-	r.monitors.wake = waker(wake)
-	return mgr.Add(r.monitors)
+	return mgr.Add(r.optional)
 }
 
-// serves asks the API server for the ServiceMonitor's API.
-func serves(asker discovery.ServerResourcesInterface) (bool, error) {
-	list, err := asker.ServerResourcesForGroupVersion(resources.ServiceMonitorKind.GroupVersion().String())
+// servedKinds asks the API server for the kinds of a group; none when it lacks the group.
+func servedKinds(asker discovery.ServerResourcesInterface, group schema.GroupVersion) ([]string, error) {
+	list, err := asker.ServerResourcesForGroupVersion(group.String())
 	if apierrors.IsNotFound(err) {
-		return false, nil
+		return nil, nil
 	}
 	if err != nil {
-		return false, err
+		return nil, err
 	}
+	var kinds []string
 	for _, resource := range list.APIResources {
-		if resource.Kind == resources.ServiceMonitorKind.Kind {
-			return true, nil
-		}
+		kinds = append(kinds, resource.Kind)
 	}
-	return false, nil
+	return kinds, nil
 }
 
 // namedSecrets wakes the models that name a Secret when it appears or changes. Such Secrets carry no label of ours, so
@@ -196,6 +223,13 @@ func modelOfPod(_ context.Context, obj client.Object) []reconcile.Request {
 		return nil
 	}
 	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: obj.GetNamespace(), Name: name}}}
+}
+
+// budgetChanged ignores the budget's status, which changes with every pod.
+func budgetChanged() predicate.Predicate {
+	return predicate.Or(predicate.GenerationChangedPredicate{}, predicate.LabelChangedPredicate{}, predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		return !equality.Semantic.DeepEqual(e.ObjectOld.GetOwnerReferences(), e.ObjectNew.GetOwnerReferences())
+	}})
 }
 
 // autoscalerChanged ignores the metric's present value, which the autoscaler reports every few seconds.

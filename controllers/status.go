@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -64,8 +65,29 @@ func status(o observation) v1alpha1.GptOssModelStatus {
 		s.Replicas = o.deployment.Status.Replicas
 		s.ReadyReplicas = o.deployment.Status.ReadyReplicas
 	}
+	s.ExternalURL = resources.ExternalURL(m, o.service)
+	if o.service == nil && s.ExternalURL == "" {
+		s.ExternalURL = m.Status.ExternalURL // not known this time
+	}
 	conditions(&s.Conditions, o, judgeCalmly(o))
+	optionalCondition(&s.Conditions, o)
 	return s
+}
+
+// optionalCondition says whether the cluster has the APIs that the spec asks for, if it asks for any.
+func optionalCondition(list *[]metav1.Condition, o observation) {
+	c := metav1.Condition{
+		Type: v1alpha1.ConditionOptionalAPIsAvailable, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonAPIsFound,
+		Message: "the cluster serves every API that the spec asks for", ObservedGeneration: o.model.Generation,
+	}
+	if len(o.missing) > 0 {
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, v1alpha1.ReasonAPINotFound, strings.Join(o.missing, "; ")
+	}
+	if o.asked == 0 {
+		meta.RemoveStatusCondition(list, c.Type)
+		return
+	}
+	meta.SetStatusCondition(list, c)
 }
 
 // judgeCalmly is judge, but a write that failed once does not make a model that was ready unready: its pods still

@@ -4,14 +4,15 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -19,17 +20,23 @@ import (
 	"github.com/gptoss/gptoss-operator/api/v1alpha1"
 	"github.com/gptoss/gptoss-operator/controllers/metricsapi"
 	"github.com/gptoss/gptoss-operator/controllers/resources"
+	"github.com/gptoss/gptoss-operator/controllers/resources/edge"
+	"github.com/gptoss/gptoss-operator/controllers/resources/monitor"
 	"github.com/gptoss/gptoss-operator/controllers/scaling"
 )
 
 // steps are the parts of a model, in the order in which they are made true. The autoscaler goes before the workload
-// takes replicas over, and comes after it. The monitor is last: trouble with an optional API holds nothing else up.
+// takes replicas over, and comes after it. What stands around the pods waits for nothing and holds nothing up, but for
+// the NetworkPolicy, without which there shall be no pods.
 func (r *Reconciler) steps() []step {
-	return []step{r.service, r.credentials, r.otherAutoscaler, r.autoscalerOff, r.idleFirst, r.workload, r.autoscalerOn, r.serviceMonitor}
+	return []step{r.service, r.around, r.guard, r.credentials, r.otherAutoscaler, r.autoscalerOff, r.idleFirst, r.workload, r.autoscalerOn}
 }
 
 func (r *Reconciler) service(ctx context.Context, p *pass) error {
-	_, err := apply(ctx, r, p.model, resources.Service(p.model), nil)
+	live, err := apply(ctx, r, p.model, resources.Service(p.model), nil)
+	if err == nil {
+		p.service = live
+	}
 	return err
 }
 
@@ -211,25 +218,72 @@ func (r *Reconciler) autoscalerOn(ctx context.Context, p *pass) error {
 	return err
 }
 
-func (r *Reconciler) serviceMonitor(ctx context.Context, p *pass) error {
-	if !r.monitors.available() {
-		return nil
-	}
-	spec := p.model.ServiceMonitor()
-	if spec == nil {
-		u := &unstructured.Unstructured{}
-		u.SetGroupVersionKind(resources.ServiceMonitorKind)
-		u.SetNamespace(p.model.Namespace)
-		u.SetName(p.model.Name)
-		return r.remove(ctx, p.model, u)
-	}
-	desired, err := resources.ServiceMonitor(p.model, spec)
+// guard makes the NetworkPolicy before there is a pod that it must protect.
+func (r *Reconciler) guard(ctx context.Context, p *pass) error {
+	return r.child(ctx, p.model, edge.Guard(p.model, r.Namespace))
+}
+
+// around makes what stands around the pods. Trouble with one object holds up none of the others, and no other step.
+func (r *Reconciler) around(ctx context.Context, p *pass) error {
+	children, err := r.children(p)
 	if err != nil {
 		return err
 	}
-	_, err = apply(ctx, r, p.model, desired, nil)
-	if apierrors.IsNotFound(err) {
+	for _, c := range children {
+		p.aside = gravest(p.aside, r.child(ctx, p.model, c))
+	}
+	return nil
+}
+
+// children lists what around makes.
+func (r *Reconciler) children(p *pass) ([]resources.Child, error) {
+	if p.children != nil {
+		return p.children, nil
+	}
+	edges, err := edge.Children(p.model, r.optional.available(edge.InferencePoolKind))
+	if err != nil {
+		return nil, err
+	}
+	monitors, err := monitor.Children(p.model)
+	if err != nil {
+		return nil, err
+	}
+	p.children = slices.Concat(edges, monitors)
+	return p.children, nil
+}
+
+// child makes one object true, or away. What the cluster has no API for is neither: missing tells of it.
+func (r *Reconciler) child(ctx context.Context, m *v1alpha1.GptOssModel, c resources.Child) error {
+	kind := c.Object.GetObjectKind().GroupVersionKind()
+	if !r.optional.available(kind) {
+		return nil
+	}
+	var err error
+	if c.Off {
+		err = r.remove(ctx, m, c.Object)
+	} else {
+		_, err = apply[client.Object](ctx, r, m, c.Object, nil)
+	}
+	if r.optional.follows(kind) && (apierrors.IsNotFound(err) || meta.IsNoMatchError(err)) {
 		return nil // the API went away since it was last looked for
 	}
 	return err
+}
+
+// missing lists the APIs that the spec asks for and the cluster lacks, and says how many it asks for.
+func (r *Reconciler) missing(p *pass) (asked int, missing []string, err error) {
+	children, err := r.children(p)
+	if err != nil {
+		return 0, nil, err
+	}
+	for _, c := range children {
+		if c.Off || c.Field == "" {
+			continue
+		}
+		asked++
+		if kind := c.Object.GetObjectKind().GroupVersionKind(); !r.optional.available(kind) {
+			missing = append(missing, fmt.Sprintf("%s needs %s of %s, which this cluster does not serve", c.Field, kind.Kind, kind.GroupVersion()))
+		}
+	}
+	return asked, missing, nil
 }

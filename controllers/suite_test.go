@@ -14,7 +14,10 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -22,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/yaml"
 
 	"github.com/gptoss/gptoss-operator/api/v1alpha1"
 	"github.com/gptoss/gptoss-operator/controllers/metricsapi"
@@ -79,9 +83,35 @@ var _ = AfterSuite(func() {
 	}
 })
 
+// asOperator returns the credentials of a user that has the rights of the operator's roles, and no others.
+func asOperator(config *rest.Config) *rest.Config {
+	GinkgoHelper()
+	const name = "gptoss-operator"
+	subjects := []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: name}}
+	for _, file := range []string{"role.yaml", "metrics_api_role.yaml"} {
+		text, err := os.ReadFile(filepath.Join("..", "config", "rbac", file))
+		Expect(err).NotTo(HaveOccurred())
+		for part := range strings.SplitSeq(string(text), "\n---\n") {
+			role := &unstructured.Unstructured{}
+			Expect(yaml.Unmarshal([]byte(part), role)).To(Succeed())
+			Expect(k8s.Create(context.Background(), role)).To(Succeed())
+			ref := rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: role.GetKind(), Name: role.GetName()}
+			meta := metav1.ObjectMeta{Name: role.GetName(), Namespace: role.GetNamespace()}
+			if role.GetNamespace() == "" {
+				Expect(k8s.Create(context.Background(), &rbacv1.ClusterRoleBinding{ObjectMeta: meta, RoleRef: ref, Subjects: subjects})).To(Succeed())
+			} else {
+				Expect(k8s.Create(context.Background(), &rbacv1.RoleBinding{ObjectMeta: meta, RoleRef: ref, Subjects: subjects})).To(Succeed())
+			}
+		}
+	}
+	user, err := testEnv.AddUser(envtest.User{Name: name}, config)
+	Expect(err).NotTo(HaveOccurred())
+	return rest.CopyConfig(user.Config())
+}
+
 // startManager runs the reconciler as the program does, its writes counted, until the function it returns is called.
 func startManager(config *rest.Config) func() {
-	counted := rest.CopyConfig(config)
+	counted := asOperator(config)
 	counted.Wrap(writes.wrap)
 	cacheOptions := CacheOptions(nil)
 	every := resync

@@ -130,3 +130,16 @@ const (
 	// ReasonOtherAutoscaler: a HorizontalPodAutoscaler that somebody else made scales the same pods. It is left alone.
 	ReasonOtherAutoscaler = "OtherAutoscaler"
 )
+
+// ConditionOptionalAPIsAvailable is True when the cluster serves every API that a field of the spec asks for, False when
+// it lacks one, and absent when none is asked for. Ready does not depend on it.
+const ConditionOptionalAPIsAvailable = "OptionalAPIsAvailable"
+
+// Reasons of OptionalAPIsAvailable.
+const (
+	// ReasonAPIsFound: the cluster serves them all.
+	ReasonAPIsFound = "APIsFound"
+
+	// ReasonAPINotFound: the message names the field and the API. The operator goes on when the API appears.
+	ReasonAPINotFound = "APINotFound"
+)

@@ -90,17 +90,6 @@ func (m *GptOssModel) APIKeySecret() (name, entry string) {
 	return ref.Name, ref.Key
 }
 
-// ServiceMonitor is the ServiceMonitor's settings, or nil when none shall be made.
-func (m *GptOssModel) ServiceMonitor() *ServiceMonitorSpec {
-	if m.Spec.Monitoring == nil || m.Spec.Monitoring.ServiceMonitor == nil {
-		return &ServiceMonitorSpec{}
-	}
-	if m.Spec.Monitoring.ServiceMonitor.Mode == ServiceMonitorDisabled {
-		return nil
-	}
-	return m.Spec.Monitoring.ServiceMonitor
-}
-
 // Float is the number's nearest float64.
 func (d Decimal) Float() (float64, error) {
 	f, err := strconv.ParseFloat(string(d), 64)

@@ -82,9 +82,21 @@ type GptOssModelSpec struct {
 	// +optional
 	Auth *AuthSpec `json:"auth,omitempty"`
 
-	// monitoring says how the model's metrics are collected.
+	// monitoring says how the model's metrics are collected, watched and shown.
 	// +optional
 	Monitoring *MonitoringSpec `json:"monitoring,omitempty"`
+
+	// expose says by which ways clients reach the model.
+	// +optional
+	Expose *ExposeSpec `json:"expose,omitempty"`
+
+	// disruption says how many pods may be evicted at once.
+	// +optional
+	Disruption *DisruptionSpec `json:"disruption,omitempty"`
+
+	// networkPolicy restricts who may call the model; {} lets in its own namespace.
+	// +optional
+	NetworkPolicy *NetworkPolicySpec `json:"networkPolicy,omitempty"`
 
 	// resources overrides, resource by resource, what the operator computes from the model's memory plan.
 	// +optional
@@ -316,50 +328,6 @@ type SecretKeyRef struct {
 	Key string `json:"key,omitempty"`
 }
 
-// MonitoringSpec says how the model's metrics are collected.
-type MonitoringSpec struct {
-	// serviceMonitor tunes the Prometheus operator's ServiceMonitor, which is made wherever that API exists.
-	// +optional
-	ServiceMonitor *ServiceMonitorSpec `json:"serviceMonitor,omitempty"`
-}
-
-// ServiceMonitorSpec tunes the ServiceMonitor.
-type ServiceMonitorSpec struct {
-	// mode is Auto (make it wherever the API exists) or Disabled. Default: Auto.
-	// +optional
-	Mode ServiceMonitorMode `json:"mode,omitempty"`
-
-	// interval is the time between scrapes, such as 30s. Default: Prometheus' own.
-	// +optional
-	// +kubebuilder:validation:MaxLength=16
-	// +kubebuilder:validation:Pattern=`^[1-9][0-9]*(ms|s|m|h)$`
-	Interval string `json:"interval,omitempty"`
-
-	// labels are added to the ServiceMonitor, for a Prometheus that selects by label.
-	// +optional
-	// +kubebuilder:validation:MaxProperties=16
-	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 317 && size(self[k]) <= 63)",message="a label's key may have 317 characters and its value 63"
-	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('app.kubernetes.io/'))",message="labels starting with app.kubernetes.io/ belong to the operator"
-	Labels map[string]LabelValue `json:"labels,omitempty"`
-}
-
-// LabelValue is the value of a label.
-//
-// +kubebuilder:validation:MaxLength=63
-// +kubebuilder:validation:Pattern=`^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$`
-type LabelValue string
-
-// ServiceMonitorMode says whether a ServiceMonitor is made.
-//
-// +kubebuilder:validation:Enum=Auto;Disabled
-type ServiceMonitorMode string
-
-// The modes of a ServiceMonitor.
-const (
-	ServiceMonitorAuto     ServiceMonitorMode = "Auto"
-	ServiceMonitorDisabled ServiceMonitorMode = "Disabled"
-)
-
 // ResourcesSpec overrides computed resources.
 type ResourcesSpec struct {
 	// requests are what the scheduler reserves.
@@ -404,6 +372,11 @@ type GptOssModelStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	URL string `json:"url,omitempty"`
+
+	// externalURL is the base URL for clients outside the cluster, where an Ingress with a host or a load balancer gives one.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	ExternalURL string `json:"externalURL,omitempty"`
 
 	// model is the model id that clients send.
 	// +optional

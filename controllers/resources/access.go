@@ -6,7 +6,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/gptoss/gptoss-operator/api/v1alpha1"
 )
@@ -28,20 +27,5 @@ func Secret(m *v1alpha1.GptOssModel, key []byte) *corev1.Secret {
 		ObjectMeta: objectMeta(m, m.Name+v1alpha1.APIKeySecretSuffix),
 		Type:       corev1.SecretTypeOpaque,
 		Data:       map[string][]byte{v1alpha1.DefaultAPIKeyEntry: key},
-	}
-}
-
-// Service is the stable address of the model's pods.
-func Service(m *v1alpha1.GptOssModel) *corev1.Service {
-	return &corev1.Service{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
-		ObjectMeta: objectMeta(m, m.Name),
-		Spec: corev1.ServiceSpec{
-			Type:     corev1.ServiceTypeClusterIP,
-			Selector: SelectorLabels(m),
-			Ports: []corev1.ServicePort{{
-				Name: PortName, Port: serverPort, TargetPort: intstr.FromString(PortName), Protocol: corev1.ProtocolTCP,
-			}},
-		},
 	}
 }

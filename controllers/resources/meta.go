@@ -58,7 +58,7 @@ func Selector(m *v1alpha1.GptOssModel) string {
 
 // URL is the base URL for clients in the cluster. It leaves out the cluster's domain, which only the kubelets know.
 func URL(m *v1alpha1.GptOssModel) string {
-	return fmt.Sprintf("http://%s.%s.svc:%d/v1", m.Name, m.Namespace, serverPort)
+	return fmt.Sprintf("http://%s.%s.svc:%d/v1", m.Name, m.Namespace, m.ServicePort())
 }
 
 // objectMeta is the metadata of an object that belongs to the model.

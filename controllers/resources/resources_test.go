@@ -53,13 +53,6 @@ func newModel(t *testing.T, spec string) *v1alpha1.GptOssModel {
 func build(t *testing.T, m *v1alpha1.GptOssModel) []runtime.Object {
 	t.Helper()
 	objects := []runtime.Object{Service(m)}
-	if spec := m.ServiceMonitor(); spec != nil {
-		monitor, err := ServiceMonitor(m, spec)
-		if err != nil {
-			t.Fatal(err)
-		}
-		objects = append(objects, monitor)
-	}
 	if !m.Anonymous() && m.NamedSecret() == nil {
 		objects = append(objects, Secret(m, []byte("sk-test")))
 	}

@@ -20,10 +20,14 @@ var allowed = map[string][]string{
 		"engine/weights", "engine/weights/packed", "engine/weights/placement", "server", "server/bench", "server/heap", "server/inspect", "server/options", "server/pack", "server/pull", "server/structure", "server/synth",
 		"server/terminal",
 	},
-	"controllers":            {"api/v1alpha1", "controllers/metricsapi", "controllers/resources", "controllers/scaling"},
-	"controllers/metricsapi": {"api/v1alpha1", "controllers/resources"},
-	"controllers/resources":  {"api/v1alpha1", "engine/model", "server/options"},
-	"controllers/scaling":    {"api/v1alpha1", "controllers/metricsapi", "controllers/resources"},
+	"controllers": {
+		"api/v1alpha1", "controllers/metricsapi", "controllers/resources", "controllers/resources/edge", "controllers/resources/monitor", "controllers/scaling",
+	},
+	"controllers/metricsapi":        {"api/v1alpha1", "controllers/resources"},
+	"controllers/resources":         {"api/v1alpha1", "engine/model", "server/options"},
+	"controllers/resources/edge":    {"api/v1alpha1", "controllers/resources"},
+	"controllers/resources/monitor": {"api/v1alpha1", "controllers/resources"},
+	"controllers/scaling":           {"api/v1alpha1", "controllers/metricsapi", "controllers/resources"},
 	"engine": {
 		"engine/cpu", "engine/model", "engine/sample", "engine/sched", "engine/tokenizer", "engine/weights", "engine/weights/packed",
 	},
