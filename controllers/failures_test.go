@@ -113,7 +113,7 @@ var _ = Describe("a pod that does not serve", func() {
 		}), "ContainerConfigFailed", "run as root", true),
 		Entry("the server still loads", waitingStatus(corev1.ContainerStatus{
 			State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}},
-		}), "LoadingModel", "loads the model", false),
+		}), "LoadingWeights", "loads the model", false),
 		Entry("the kubelet prepares it", waitingStatus(corev1.ContainerStatus{
 			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ContainerCreating"}},
 		}), "PodsStarting", "image and volumes", false),
@@ -131,6 +131,6 @@ var _ = Describe("a pod that does not serve", func() {
 			}}}
 			return k8s.Status().Update(ctx, d)
 		}).Should(Succeed())
-		eventuallyCondition(ctx, m, "Stalled").Should(beReason("True", "PodsRefused", Equal("exceeded quota: team")))
+		eventuallyCondition(ctx, m, "Stalled").Should(beReason("True", "QuotaExceeded", Equal("exceeded quota: team")))
 	})
 })

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gptoss/gptoss-operator/api/v1alpha1"
 	"github.com/gptoss/gptoss-operator/controllers/resources"
+	"github.com/gptoss/gptoss-operator/controllers/resources/template"
 )
 
 // observation is everything that a model's conditions follow from.
@@ -22,12 +23,17 @@ type observation struct {
 	pods       []corev1.Pod                           // all pods of the Deployment, of whatever revision
 	revision   string                                 // of the pods that spec wants
 	failure    error                                  // what ended the steps, or nil
+
+	updateAvailable bool // the operator would make other pods today
 }
 
 // observe reads the children back from the cache.
 func (r *Reconciler) observe(ctx context.Context, p *pass, failure error) (observation, error) {
 	m := p.model
-	o := observation{model: m, deployment: p.deployment, failure: failure}
+	o := observation{model: m, deployment: p.deployment, failure: failure, updateAvailable: p.updateAvailable}
+	if p.revision == "" {
+		o.updateAvailable = m.Status.UpdateAvailable
+	}
 	key := client.ObjectKeyFromObject(m)
 	if o.deployment == nil {
 		d := &appsv1.Deployment{}
@@ -40,14 +46,15 @@ func (r *Reconciler) observe(ctx context.Context, p *pass, failure error) (obser
 		o.deployment = nil
 		return o, nil
 	}
-	if desired, err := resources.Deployment(m, r.ServerImage); err == nil {
-		o.revision = resources.Revision(desired)
+	o.revision = p.revision
+	if inputs, err := template.Inputs(m); o.revision == "" && err == nil && inputs == o.deployment.Annotations[resources.AnnotationInputs] {
+		o.revision = resources.Revision(o.deployment) // the steps ended before they came to it
 	}
-	var pods corev1.PodList
-	if err := r.Client.List(ctx, &pods, client.InNamespace(m.Namespace), client.MatchingLabels(resources.SelectorLabels(m))); err != nil {
-		return o, fmt.Errorf("controllers: list pods: %w", err)
+	pods, err := r.podsOf(ctx, m)
+	if err != nil {
+		return o, err
 	}
-	o.pods = pods.Items
+	o.pods = pods
 	if m.Spec.Autoscaling == nil {
 		return o, nil
 	}

@@ -2,7 +2,7 @@
 //
 // Reconcile runs an ordered list of steps (steps.go). A step writes through apply (apply.go), which
 // compares first (drift.go) and so writes nothing when nothing changed. Whatever the steps did, finish (status.go) reads the
-// children back (observe.go), judges them (verdict.go, trouble.go: pure functions) and writes status, in that one place.
+// children back (observe.go), judges them (verdict.go and package diagnosis: pure functions) and writes status, in that one place.
 // What wakes the reconciler is in setup.go, what is cached in caches.go; APIs that a cluster may lack are looked for in optional.go.
 package controllers
 
@@ -11,6 +11,7 @@ import (
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -40,6 +41,11 @@ type Reconciler struct {
 type pass struct {
 	model      *v1alpha1.GptOssModel
 	deployment *appsv1.Deployment // as the API server returned or the cache holds it; nil before the step workload
+
+	// What the step workload found; empty before it.
+	pods            []corev1.Pod // all pods of the Deployment, of whatever revision
+	revision        string       // of the pods that spec wants
+	updateAvailable bool         // the operator would make other pods today
 }
 
 // step makes one part of the model true. Its error ends the run: a stall, errWait, or a failure to try again.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -15,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/gptoss/gptoss-operator/api/v1alpha1"
+	"github.com/gptoss/gptoss-operator/controllers/diagnosis"
 	"github.com/gptoss/gptoss-operator/controllers/resources"
 )
 
@@ -61,9 +63,22 @@ func status(o observation) v1alpha1.GptOssModelStatus {
 	if o.deployment != nil {
 		s.Replicas = o.deployment.Status.Replicas
 		s.ReadyReplicas = o.deployment.Status.ReadyReplicas
+		s.ServerImage, s.UpdateAvailable = serverImage(o.deployment), o.updateAvailable
 	}
+	current, _ := split(o.pods, o.revision)
+	s.Startup = diagnosis.Startup(current, m.Status.DeepCopy().Startup)
 	conditions(&s.Conditions, o, judgeCalmly(o))
 	return s
+}
+
+// serverImage is the image of the Deployment's server, as far as a status has room for it.
+func serverImage(d *appsv1.Deployment) string {
+	for _, c := range d.Spec.Template.Spec.Containers {
+		if c.Name == resources.ContainerName && len(c.Image) <= 512 {
+			return c.Image
+		}
+	}
+	return ""
 }
 
 // judgeCalmly is judge, but a write that failed once does not make a model that was ready unready: its pods still

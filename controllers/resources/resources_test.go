@@ -29,7 +29,7 @@ var specs = map[string]string{
 		engine: {contextLength: 32768},
 		generation: {reasoningLevel: high, maxTokens: 4096, temperature: 0.25, topP: 1},
 		auth: {apiKeys: {secretRef: {name: team-keys, key: keys.txt}}},
-		resources: {requests: {cpu: 8000m}, limits: {memory: 48Gi}}}`,
+		resources: {requests: {cpu: 8000m}, limits: {memory: 96Gi}}}`,
 	"autoscaled": `{model: {name: openai/gpt-oss-20b, source: {persistentVolumeClaim: {claimName: weights}}},
 		autoscaling: {minReplicas: 2, maxReplicas: 6, targetActiveRequests: 12, behavior: {
 			scaleUp: {stabilizationWindowSeconds: 0, selectPolicy: Max, policies: [{type: Pods, value: 2, periodSeconds: 30}]},
@@ -162,7 +162,7 @@ func TestRevision(t *testing.T) {
 }
 
 func TestRequestsNeverExceedLimits(t *testing.T) {
-	m := newModel(t, `{model: {source: {demo: {}}}, resources: {limits: {memory: 32Mi}}}`)
+	m := newModel(t, `{model: {source: {persistentVolumeClaim: {claimName: mine}}}, resources: {limits: {memory: 32Mi}}}`)
 	r := containerResources(m)
 	request, limit := r.Requests[corev1.ResourceMemory], r.Limits[corev1.ResourceMemory]
 	if request.Cmp(limit) != 0 {

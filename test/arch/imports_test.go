@@ -20,8 +20,11 @@ var allowed = map[string][]string{
 		"engine/weights", "engine/weights/packed", "engine/weights/placement", "server", "server/bench", "server/heap", "server/inspect", "server/options", "server/pack", "server/pull", "server/synth",
 		"server/terminal",
 	},
-	"controllers":           {"api/v1alpha1", "controllers/resources"},
-	"controllers/resources": {"api/v1alpha1", "engine/model", "server/options"},
+	"controllers":                    {"api/v1alpha1", "controllers/diagnosis", "controllers/resources", "controllers/resources/template"},
+	"controllers/diagnosis":          {"api/v1alpha1", "controllers/resources"},
+	"controllers/resources":          {"api/v1alpha1", "controllers/resources/gpu", "controllers/resources/template", "engine/model", "server/options"},
+	"controllers/resources/gpu":      {"api/v1alpha1"},
+	"controllers/resources/template": {"api/v1alpha1"},
 	"engine": {
 		"engine/cpu", "engine/model", "engine/sample", "engine/sched", "engine/tokenizer", "engine/weights", "engine/weights/packed",
 	},
