@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
@@ -65,7 +66,7 @@ var _ = BeforeSuite(func() {
 	Expect(apiextensionsv1.AddToScheme(scheme)).To(Succeed())
 	k8s, err = client.New(config, client.Options{Scheme: scheme})
 	Expect(err).NotTo(HaveOccurred())
-	stop = startManager(config)
+	stop = startManager(config, testImage)
 })
 
 var _ = AfterSuite(func() {
@@ -78,7 +79,8 @@ var _ = AfterSuite(func() {
 })
 
 // startManager runs the reconciler as the program does, its writes counted, until the function it returns is called.
-func startManager(config *rest.Config) func() {
+func startManager(config *rest.Config, image string) func() {
+	GinkgoHelper()
 	counted := rest.CopyConfig(config)
 	counted.Wrap(writes.wrap)
 	cacheOptions := CacheOptions(nil)
@@ -86,9 +88,10 @@ func startManager(config *rest.Config) func() {
 	cacheOptions.SyncPeriod = &every
 	mgr, err := ctrl.NewManager(counted, ctrl.Options{
 		Scheme: scheme, Cache: cacheOptions, Client: ClientOptions(), Metrics: metricsserver.Options{BindAddress: "0"},
+		Controller: ctrlconfig.Controller{SkipNameValidation: new(true)}, // specs start it again, as another version
 	})
 	Expect(err).NotTo(HaveOccurred())
-	r := &Reconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("test"), ServerImage: testImage}
+	r := &Reconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("test"), ServerImage: image}
 	ctx, cancel := context.WithCancel(context.Background())
 	Expect(r.SetupWithManager(ctx, mgr, Options{MaxConcurrentReconciles: 4, APICheckInterval: 200 * time.Millisecond})).To(Succeed())
 	ended := make(chan error, 1)

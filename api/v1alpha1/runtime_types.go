@@ -164,7 +164,7 @@ type EngineSpec struct {
 	// swapSpace is room for requests that have to make way when memory runs out: on the node's disk with the built-in
 	// engine, in the node's memory with vLLM. Default: none.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).sign() >= 0 && quantity(string(self)).compareTo(quantity('16Ti')) <= 0",message="engine.swapSpace must be from 0 to 16Ti"
+	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).compareTo(quantity('0')) >= 0 && quantity(string(self)).compareTo(quantity('16Ti')) <= 0",message="engine.swapSpace must be from 0 to 16Ti"
 	SwapSpace *resource.Quantity `json:"swapSpace,omitempty"`
 
 	// gpuMemoryUtilization is the share of a GPU's memory that the runtime takes, over 0 to 1. Default: 0.9 of vLLM, its

@@ -107,6 +107,9 @@ func containerResources(m *v1alpha1.GptOssModel) corev1.ResourceRequirements {
 		if m.Spec.Model.Source.Demo != nil {
 			computed[corev1.ResourceCPU] = demoCPU
 		}
+		if threads := m.Engine().Threads; threads != nil {
+			computed[corev1.ResourceCPU] = *resource.NewQuantity(int64(*threads), resource.DecimalSI)
+		}
 		if swap := m.Engine().SwapSpace; swap != nil && !swap.IsZero() {
 			computed[corev1.ResourceEphemeralStorage] = swapRoom(*swap)
 		}
