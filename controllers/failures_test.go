@@ -117,20 +117,38 @@ var _ = Describe("a pod that does not serve", func() {
 		Entry("the kubelet prepares it", waitingStatus(corev1.ContainerStatus{
 			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ContainerCreating"}},
 		}), "PodsStarting", "image and volumes", false),
+		Entry("its image is being pulled", corev1.PodStatus{
+			Phase: corev1.PodPending, Conditions: []corev1.PodCondition{{Type: corev1.PodReadyToStartContainers, Status: corev1.ConditionTrue}},
+			ContainerStatuses: []corev1.ContainerStatus{{Name: "server", Image: testImage, State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ContainerCreating"}}}},
+		}, "PullingImage", testImage, false),
+		Entry("it took too much memory", waitingStatus(corev1.ContainerStatus{
+			State:                corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}},
+			LastTerminationState: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled"}},
+		}), "OOMKilled", "raise spec.resources.limits.memory", true),
+		Entry("its readiness fails", waitingStatus(corev1.ContainerStatus{
+			Started: new(true), State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}},
+		}), "ProbeFailing", "GET /v1/health", false),
+		Entry("its node was short of something", corev1.PodStatus{Phase: corev1.PodFailed, Reason: "Evicted", Message: "The node was low on resource: ephemeral-storage."},
+			"EvictedPods", "pod chat-1 was evicted: The node was low", false),
+		Entry("its kubelet did not take it", corev1.PodStatus{Phase: corev1.PodFailed, Reason: "UnexpectedAdmissionError", Message: "no GPU is healthy"},
+			"PodsFailed", "UnexpectedAdmissionError: no GPU is healthy", false),
 		Entry("a message of any length is cut", waitingStatus(corev1.ContainerStatus{
 			State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, Message: strings.Repeat("ä", 5000)}},
 		}), "ModelLoadFailed", "ää…", true),
 	)
 
-	It("may be refused by the cluster", func(ctx SpecContext) {
+	DescribeTable("may be refused by the cluster", func(ctx SpecContext, message, reason string) {
 		m := applied(ctx, newNamespace(ctx), demoSpec)
 		Eventually(func() error {
 			d := get(ctx, m, &appsv1.Deployment{})
 			d.Status = appsv1.DeploymentStatus{ObservedGeneration: d.Generation, Conditions: []appsv1.DeploymentCondition{{
-				Type: appsv1.DeploymentReplicaFailure, Status: corev1.ConditionTrue, Reason: "FailedCreate", Message: "exceeded quota: team",
+				Type: appsv1.DeploymentReplicaFailure, Status: corev1.ConditionTrue, Reason: "FailedCreate", Message: message,
 			}}}
 			return k8s.Status().Update(ctx, d)
 		}).Should(Succeed())
-		eventuallyCondition(ctx, m, "Stalled").Should(beReason("True", "QuotaExceeded", Equal("exceeded quota: team")))
-	})
+		eventuallyCondition(ctx, m, "Stalled").Should(beReason("True", reason, Equal(message)))
+	},
+		Entry("for a quota", `pods "chat-1" is forbidden: exceeded quota: team, requested: memory=2Gi, used: memory=7Gi, limited: memory=8Gi`, "QuotaExceeded"),
+		Entry("for Pod Security", `pods "chat-1" is forbidden: violates PodSecurity "restricted:latest"`, "PodsRefused"),
+	)
 })

@@ -85,7 +85,9 @@ var _ = Describe("a rollout without room for another pod", func() {
 		m := applied(ctx, newNamespace(ctx), `{model: {source: {demo: {}}}, rollout: {maxSurge: 50%, maxUnavailable: 2, drainTimeout: 90s}}`)
 		Expect(strategyOf(ctx, m)()).To(Equal([]string{"RollingUpdate", "50%", "2"}))
 		Expect(get(ctx, m, &appsv1.Deployment{}).Spec.Template.Spec.TerminationGracePeriodSeconds).To(HaveValue(Equal(int64(105))))
-		edit(ctx, m, m, func(m *v1alpha1.GptOssModel) { m.Spec.Rollout = &v1alpha1.RolloutSpec{MaxSurge: ptr.To(intstr.FromInt32(0))} })
+		edit(ctx, m, m, func(m *v1alpha1.GptOssModel) {
+			m.Spec.Rollout = &v1alpha1.RolloutSpec{MaxSurge: ptr.To(intstr.FromInt32(0))}
+		})
 		Eventually(strategyOf(ctx, m)).Should(Equal([]string{"RollingUpdate", "0", "1"}))
 	})
 })
