@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -133,6 +134,7 @@ func podTemplate(m *v1alpha1.GptOssModel, o options.Options, image string) (core
 			Volumes:    volumes,
 		},
 	}
+	mountSource(m, &pod.Spec)
 	if m.Spec.PodTemplate != nil {
 		if pod, err = template.Patch(pod, m.Spec.PodTemplate.Raw, ContainerName); err != nil {
 			return corev1.PodTemplateSpec{}, err
@@ -162,18 +164,20 @@ func server(m *v1alpha1.GptOssModel, o options.Options, image string) (corev1.Co
 		ContextLength: o.ContextLength, AnswerTokens: o.MaxTokens, Secret: secret, Entry: entry, TerminationPath: o.TerminationLog,
 	}
 	c, err := g.Container()
-	all := g.Volumes()
-	for _, v := range volumes(m) {
-		if v.Name == modelVolume {
-			all = append(all, v)
-		}
+	return c, g.Volumes(), err
+}
+
+// mountSource gives a pod the weights of the model, read-only, in its first container.
+func mountSource(m *v1alpha1.GptOssModel, pod *corev1.PodSpec) {
+	pvc := m.Spec.Model.Source.PersistentVolumeClaim
+	if pvc == nil {
+		return
 	}
-	for _, mount := range volumeMounts(m) {
-		if mount.Name == modelVolume {
-			c.VolumeMounts = append(c.VolumeMounts, mount)
-		}
-	}
-	return c, all, err
+	pod.Volumes = slices.Insert(pod.Volumes, 0, corev1.Volume{Name: modelVolume, VolumeSource: corev1.VolumeSource{
+		PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: pvc.ClaimName, ReadOnly: true},
+	}})
+	mount := corev1.VolumeMount{Name: modelVolume, MountPath: modelsDir, ReadOnly: true}
+	pod.Containers[0].VolumeMounts = slices.Insert(pod.Containers[0].VolumeMounts, 0, mount)
 }
 
 // revision hashes what is set in a template, rather than the Go struct: fields that later versions of the Kubernetes
@@ -246,11 +250,6 @@ func probe(path string, period, timeout, failures int32) *corev1.Probe {
 
 func volumes(m *v1alpha1.GptOssModel) []corev1.Volume {
 	var all []corev1.Volume
-	if pvc := m.Spec.Model.Source.PersistentVolumeClaim; pvc != nil {
-		all = append(all, corev1.Volume{Name: modelVolume, VolumeSource: corev1.VolumeSource{
-			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: pvc.ClaimName, ReadOnly: true},
-		}})
-	}
 	if secret, entry := m.APIKeySecret(); secret != "" {
 		all = append(all, corev1.Volume{Name: keysVolume, VolumeSource: corev1.VolumeSource{
 			Secret: &corev1.SecretVolumeSource{
@@ -273,8 +272,6 @@ func volumeMounts(m *v1alpha1.GptOssModel) []corev1.VolumeMount {
 	var all []corev1.VolumeMount
 	for _, v := range volumes(m) {
 		switch v.Name {
-		case modelVolume:
-			all = append(all, corev1.VolumeMount{Name: v.Name, MountPath: modelsDir, ReadOnly: true})
 		case keysVolume:
 			all = append(all, corev1.VolumeMount{Name: v.Name, MountPath: keysDir, ReadOnly: true})
 		case swapVolume:
