@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"strings"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -136,6 +137,22 @@ var _ = Describe("a pod that does not serve", func() {
 			State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, Message: strings.Repeat("ä", 5000)}},
 		}), "ModelLoadFailed", "ää…", true),
 	)
+
+	It("is explained by the kubelet's events while it waits for a volume", func(ctx SpecContext) {
+		m := applied(ctx, newNamespace(ctx), demoSpec)
+		pod := newPod(ctx, get(ctx, m, &appsv1.Deployment{}), "chat-1")
+		const words = `MountVolume.SetUp failed for volume "mine" : configmap "mine" not found`
+		Expect(k8s.Create(ctx, &corev1.Event{
+			ObjectMeta:     metav1.ObjectMeta{Namespace: m.Namespace, GenerateName: "chat-1."},
+			InvolvedObject: corev1.ObjectReference{Kind: "Pod", Namespace: m.Namespace, Name: pod.Name, UID: pod.UID},
+			Type:           corev1.EventTypeWarning, Reason: "FailedMount", Message: words, LastTimestamp: metav1.Now(),
+		})).To(Succeed())
+		status := waitingStatus(corev1.ContainerStatus{State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ContainerCreating"}}})
+		status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(time.Now().Add(-time.Minute))}}
+		setPod(ctx, pod, status)
+		eventuallyCondition(ctx, m, "Ready").Should(beReason("False", "VolumeMountFailed", Equal(words)))
+		Expect(condition(ctx, m, "Reconciling").Status).To(Equal(metav1.ConditionTrue))
+	})
 
 	DescribeTable("may be refused by the cluster", func(ctx SpecContext, message, reason string) {
 		m := applied(ctx, newNamespace(ctx), demoSpec)

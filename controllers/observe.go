@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -11,9 +12,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gptoss/gptoss-operator/api/v1alpha1"
+	"github.com/gptoss/gptoss-operator/controllers/diagnosis"
 	"github.com/gptoss/gptoss-operator/controllers/resources"
 	"github.com/gptoss/gptoss-operator/controllers/resources/template"
 )
+
+// maxEvents bounds what is read of a pod's events; the kubelet counts repetitions in one.
+const maxEvents = 50
 
 // observation is everything that a model's conditions follow from.
 type observation struct {
@@ -24,7 +29,8 @@ type observation struct {
 	revision   string                                 // of the pods that spec wants
 	failure    error                                  // what ended the steps, or nil
 
-	updateAvailable bool // the operator would make other pods today
+	updateAvailable bool           // the operator would make other pods today
+	events          []corev1.Event // of a pod that waits for its network and volumes for long
 }
 
 // observe reads the children back from the cache.
@@ -55,6 +61,9 @@ func (r *Reconciler) observe(ctx context.Context, p *pass, failure error) (obser
 		return o, err
 	}
 	o.pods = pods
+	if o.events, err = r.eventsOf(ctx, o); err != nil {
+		return o, err
+	}
 	if m.Spec.Autoscaling == nil {
 		return o, nil
 	}
@@ -66,4 +75,21 @@ func (r *Reconciler) observe(ctx context.Context, p *pass, failure error) (obser
 		o.autoscaler = hpa
 	}
 	return o, nil
+}
+
+// eventsOf asks for the events of the pod that keeps the model from being ready, where nothing else says why it waits.
+// They are read from the API server, and seldom: a cache would hold those of all pods.
+func (r *Reconciler) eventsOf(ctx context.Context, o observation) ([]corev1.Event, error) {
+	current, _ := split(o.pods, o.revision)
+	t, found := diagnosis.Worst(o.model, current)
+	if !found || t.Reason != v1alpha1.ReasonPodsStarting || !diagnosis.Waits(current, t.Pod, time.Now()) {
+		return nil, nil
+	}
+	var list corev1.EventList
+	err := r.Live.List(ctx, &list, client.InNamespace(o.model.Namespace), client.Limit(maxEvents),
+		client.MatchingFields{"involvedObject.kind": "Pod", "involvedObject.name": t.Pod, "type": corev1.EventTypeWarning})
+	if err != nil {
+		return nil, fmt.Errorf("controllers: list events of pod %q: %w", t.Pod, err)
+	}
+	return list.Items, nil
 }

@@ -29,6 +29,7 @@ import (
 
 // Alphabetical, so that none is repeated or missed.
 //
+// +kubebuilder:rbac:groups="",resources=events,verbs=list
 // +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=create;get;list;patch;watch
 // +kubebuilder:rbac:groups="",resources=services,verbs=create;get;list;patch;watch

@@ -32,7 +32,8 @@ func (r *Reconciler) finish(ctx context.Context, p *pass, failure error) (ctrl.R
 	if err != nil {
 		return ctrl.Result{}, errors.Join(failure, err)
 	}
-	err = r.report(ctx, p.model, status(o))
+	after := status(o)
+	err = r.report(ctx, p.model, after)
 	if apierrors.IsConflict(err) {
 		return ctrl.Result{RequeueAfter: raceRetry}, nil
 	}
@@ -44,8 +45,16 @@ func (r *Reconciler) finish(ctx context.Context, p *pass, failure error) (ctrl.R
 		return ctrl.Result{RequeueAfter: s.retry}, nil
 	case errors.Is(failure, errWait):
 		return ctrl.Result{}, nil
+	case failure == nil && waits(after.Conditions):
+		return ctrl.Result{RequeueAfter: diagnosis.Patience}, nil
 	}
 	return ctrl.Result{}, failure
+}
+
+// waits reports whether a pod waits for its volumes or network, of which only events tell, and they wake nobody.
+func waits(conditions []metav1.Condition) bool {
+	c := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
+	return c != nil && (c.Reason == v1alpha1.ReasonPodsStarting || c.Reason == v1alpha1.ReasonVolumeMountFailed)
 }
 
 // status derives the whole status from an observation; the old one lends only its transition times.

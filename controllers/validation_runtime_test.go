@@ -1,10 +1,16 @@
 package controllers
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
+
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
 )
 
 var _ = Describe("the API server, of runtimes and rollouts,", func() {
@@ -73,4 +79,25 @@ var _ = Describe("the API server, of runtimes and rollouts,", func() {
 		Entry("surge as number and percentage", `{`+onVolume+`, rollout: {maxSurge: 100%, maxUnavailable: 3, drainTimeout: 1h}}`),
 		Entry("arguments with dashes inside", `{`+onVolume+`, runtime: {extraArgs: [--ports-of-call, --model-loader=x, "$(A)"]}}`),
 	)
+
+	It("accepts every sample", func(ctx SpecContext) {
+		samples, err := filepath.Glob(filepath.Join("..", "config", "samples", "*.yaml"))
+		Expect(err).NotTo(HaveOccurred())
+		models := 0
+		for _, path := range samples {
+			text, err := os.ReadFile(path)
+			Expect(err).NotTo(HaveOccurred())
+			for document := range strings.SplitSeq(string(text), "\n---\n") {
+				u := &unstructured.Unstructured{}
+				Expect(yaml.Unmarshal([]byte(document), &u.Object)).To(Succeed(), path)
+				if u.GetKind() != "GptOssModel" {
+					continue
+				}
+				u.SetNamespace("default")
+				Expect(k8s.Create(ctx, u, client.DryRunAll, client.FieldValidation("Strict"))).To(Succeed(), path)
+				models++
+			}
+		}
+		Expect(models).To(BeNumerically(">", 5))
+	})
 })

@@ -69,6 +69,9 @@ func judgeUnfinished(o observation, current, old []corev1.Pod, want int32) verdi
 	deadline := deploymentCondition(o.deployment, appsv1.DeploymentProgressing)
 	timedOut := deadline.Status == corev1.ConditionFalse && o.deployment.Status.ObservedGeneration >= o.deployment.Generation
 	if t, found := diagnosis.Worst(o.model, current); found {
+		if told, more := diagnosis.FromEvents(o.events); more {
+			t = told
+		}
 		if t.Reason == v1alpha1.ReasonWaitingForCapacity && anyLives(old) {
 			t.Message = diagnosis.Shorten(t.Message + "; " + standing(o.model, current))
 		}

@@ -39,6 +39,9 @@ const (
 	// ReasonPodsStarting: pods are placed on a node, and their image or volumes are being prepared.
 	ReasonPodsStarting = "PodsStarting"
 
+	// ReasonVolumeMountFailed: a pod waits for its volumes, and the kubelet says why.
+	ReasonVolumeMountFailed = "VolumeMountFailed"
+
 	// ReasonPullingImage: a pod's node and volumes are ready, and the kubelet pulls the image.
 	ReasonPullingImage = "PullingImage"
 

@@ -22,7 +22,8 @@ const manyRestarts = 2
 // Trouble is why a pod does not serve.
 type Trouble struct {
 	Reason, Message string
-	Stalled         bool // a person must change something
+	Stalled         bool   // a person must change something
+	Pod             string // whose it is
 }
 
 // Worst returns what keeps the pods of a model from serving, judged by the pod in the worst state; the first by name
@@ -36,7 +37,9 @@ func Worst(m *v1alpha1.GptOssModel, pods []corev1.Pod) (t Trouble, found bool) {
 		case pod.Status.Phase == corev1.PodFailed:
 			ended = append(ended, failed(pod))
 		default:
-			living = append(living, podTrouble(m, pod))
+			t := podTrouble(m, pod)
+			t.Pod = pod.Name
+			living = append(living, t)
 		}
 	}
 	bySeverity := func(a, b Trouble) int { return cmp.Compare(severity(a), severity(b)) }

@@ -3,6 +3,7 @@ package diagnosis
 import (
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -166,5 +167,52 @@ func TestRefused(t *testing.T) {
 func TestShorten(t *testing.T) {
 	if got := Shorten(strings.Repeat("ä", 5000)); !strings.HasSuffix(got, "ää…") || len(got) > maxMessage+len("…") {
 		t.Errorf("%d bytes, ending in %q", len(got), got[len(got)-8:])
+	}
+}
+
+func TestFromEvents(t *testing.T) {
+	event := func(reason, message string, at int64) corev1.Event {
+		return corev1.Event{Reason: reason, Message: message, LastTimestamp: metav1.Unix(at, 0)}
+	}
+	for name, tc := range map[string]struct {
+		events          []corev1.Event
+		reason, message string
+	}{
+		"nothing":            {nil, "", ""},
+		"of no concern":      {[]corev1.Event{event("Unhealthy", "x", 1)}, "", ""},
+		"the latest counts":  {[]corev1.Event{event("FailedMount", "new", 2), event("FailedAttachVolume", "old", 1)}, "VolumeMountFailed", "new"},
+		"volumes come first": {[]corev1.Event{event("FailedCreatePodSandBox", "cni", 9), event("FailedMount", "m", 1)}, "VolumeMountFailed", "m"},
+		"the network":        {[]corev1.Event{event("FailedCreatePodSandBox", "no plugin", 1)}, "PodsStarting", "network is not ready: no plugin"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, found := FromEvents(tc.events)
+			if found != (tc.reason != "") || got.Reason != tc.reason || !strings.Contains(got.Message, tc.message) {
+				t.Errorf("got %+v (%t), want %s with %q", got, found, tc.reason, tc.message)
+			}
+		})
+	}
+}
+
+func TestWaits(t *testing.T) {
+	now := time.Unix(1000, 0)
+	placed := func(since int64) corev1.Pod {
+		return named("a", corev1.PodStatus{Conditions: []corev1.PodCondition{{
+			Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Unix(1000-since, 0),
+		}}})
+	}
+	for name, tc := range map[string]struct {
+		pod  corev1.Pod
+		want bool
+	}{
+		"for long":       {placed(10), true},
+		"for a moment":   {placed(9), false},
+		"without a node": {named("a", unplaced), false},
+		"another pod":    {named("b", placed(60).Status), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := Waits([]corev1.Pod{tc.pod}, "a", now); got != tc.want {
+				t.Errorf("waits: %t, want %t", got, tc.want)
+			}
+		})
 	}
 }
