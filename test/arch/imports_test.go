@@ -78,6 +78,7 @@ var allowed = map[string][]string{
 	"test/client":      {},
 	"test/conformance": {"test/process"}, // a program; its clients' libraries are in modules of their own
 	"test/e2e":         {},
+	"test/e2e/standin": {}, // plays vLLM and TGI
 	"test/manifests":   {},
 	"test/process":     {},
 	"test/soak":        {"test/process"},
