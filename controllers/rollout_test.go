@@ -86,7 +86,7 @@ var _ = Describe("a rollout without room for another pod", func() {
 		Expect(strategyOf(ctx, m)()).To(Equal([]string{"RollingUpdate", "50%", "2"}))
 		Expect(get(ctx, m, &appsv1.Deployment{}).Spec.Template.Spec.TerminationGracePeriodSeconds).To(HaveValue(Equal(int64(105))))
 		edit(ctx, m, m, func(m *v1alpha1.GptOssModel) {
-			m.Spec.Rollout = &v1alpha1.RolloutSpec{MaxSurge: ptr.To(intstr.FromInt32(0))}
+			m.Spec.Rollout = &v1alpha1.RolloutSpec{MaxSurge: new(intstr.FromInt32(0))}
 		})
 		Eventually(strategyOf(ctx, m)).Should(Equal([]string{"RollingUpdate", "0", "1"}))
 	})
@@ -195,6 +195,30 @@ var _ = Describe("a new version of the operator", func() {
 		Eventually(updateAvailable(ctx, m)).Should(BeTrue())
 		rollOut(ctx, m)
 		eventuallyCondition(ctx, m, "Ready").Should(HaveField("Status", metav1.ConditionTrue))
+	})
+
+	It("goes on with what an earlier one made of a spec that it refuses itself", func(ctx SpecContext) {
+		stop()
+		m := newModel(newNamespace(ctx), demoSpec)
+		m.Spec.Runtime = &v1alpha1.RuntimeSpec{ExtraArgs: []string{"--a-flag-of-old"}}
+		Expect(k8s.Create(ctx, m)).To(Succeed())
+		before := newModel(m.Namespace, demoSpec)
+		d, err := resources.Deployment(before, testImage)
+		Expect(err).NotTo(HaveOccurred())
+		inputs, err := template.Inputs(m)
+		Expect(err).NotTo(HaveOccurred())
+		record, err := resources.TemplateRecord(m, m.Name+"-"+inputs, &d.Spec.Template)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(k8s.Create(ctx, record)).To(Succeed())
+		stop = startManager(testEnv.Config, testImage)
+		get(ctx, m, d)
+		rollOut(ctx, m)
+		eventuallyCondition(ctx, m, "Ready").Should(HaveField("Status", metav1.ConditionTrue))
+		edit(ctx, m, m, func(m *v1alpha1.GptOssModel) {
+			m.Spec.Generation = &v1alpha1.GenerationSpec{MaxTokens: ptr.To[int32](9)}
+		})
+		eventuallyCondition(ctx, m, "Stalled").Should(beReason("True", "ApplyRejected", ContainSubstring("a-flag-of-old")))
+		Expect(condition(ctx, m, "WorkloadAvailable").Status).To(Equal(metav1.ConditionTrue))
 	})
 
 	It("takes over pods of one that recorded nothing", func(ctx SpecContext) {

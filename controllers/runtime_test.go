@@ -15,7 +15,7 @@ import (
 const onVolume = `model: {source: {persistentVolumeClaim: {claimName: weights, path: gpt-oss-20b}}}`
 
 // quiet holds that the operator writes nothing more in the model's namespace.
-func quiet(ctx SpecContext, m *v1alpha1.GptOssModel) {
+func quiet(m *v1alpha1.GptOssModel) {
 	GinkgoHelper()
 	Eventually(func(g Gomega) {
 		n := len(writes.in(m.Namespace))
@@ -35,7 +35,7 @@ var _ = Describe("a runtime", func() {
 		Expect(c.VolumeMounts).To(ContainElement(HaveField("MountPath", "/dev/shm")))
 		rollOut(ctx, m)
 		eventuallyCondition(ctx, m, "Ready").Should(HaveField("Status", metav1.ConditionTrue))
-		quiet(ctx, m)
+		quiet(m)
 	},
 		Entry("vllm", `{`+onVolume+`, runtime: {type: vllm}}`, "vllm", "VLLM_API_KEY"),
 		Entry("tgi", `{`+onVolume+`, runtime: {type: tgi}}`, "text-generation-launcher", "API_KEY"),
@@ -91,7 +91,7 @@ var _ = Describe("podTemplate", func() {
 		Expect(pod.Spec.Containers).To(HaveLen(2))
 		rollOut(ctx, m)
 		eventuallyCondition(ctx, m, "Ready").Should(HaveField("Status", metav1.ConditionTrue))
-		quiet(ctx, m)
+		quiet(m)
 	})
 
 	DescribeTable("that does not fit is explained", func(ctx SpecContext, patch, message string) {

@@ -21,9 +21,12 @@ import (
 
 // workload makes the Deployment true. Its pods stay as they are for as long as the user's wishes do: see pinned.
 func (r *Reconciler) workload(ctx context.Context, p *pass) error {
-	desired, err := resources.Deployment(p.model, r.ServerImage)
-	if err != nil {
-		return unbuildable(err)
+	desired, refusal := resources.Deployment(p.model, r.ServerImage)
+	if refusal != nil {
+		var err error
+		if desired, err = resources.Around(p.model, corev1.PodTemplateSpec{}); err != nil {
+			return err
+		}
 	}
 	live, found, err := locate(ctx, r, desired)
 	if err != nil {
@@ -33,11 +36,11 @@ func (r *Reconciler) workload(ctx context.Context, p *pass) error {
 		live = nil
 	}
 	fresh := resources.Revision(desired)
-	if err := r.pinned(ctx, p, desired, live); err != nil {
+	if err := r.pinned(ctx, p, desired, live, refusal); err != nil {
 		return err
 	}
 	p.revision = resources.Revision(desired)
-	p.updateAvailable = p.revision != fresh
+	p.updateAvailable = refusal == nil && p.revision != fresh
 	if p.pods, err = r.podsOf(ctx, p.model); err != nil {
 		return err
 	}
@@ -70,11 +73,15 @@ func unbuildable(err error) error {
 // pinned puts the recorded pod template into desired, so that an operator of another version, with another image, other
 // arguments or other probes, leaves running pods alone. What is recorded goes with a hash of all that the user says of
 // pods: when that changes, this version's template is recorded and used. Without a record the template in the cluster is
-// taken for it where it was made from the same wishes.
-func (r *Reconciler) pinned(ctx context.Context, p *pass, desired, live *appsv1.Deployment) error {
+// taken for it where it was made from the same wishes. refusal is why this version makes no template of the spec, or nil:
+// what an earlier one has made of it is still good.
+func (r *Reconciler) pinned(ctx context.Context, p *pass, desired, live *appsv1.Deployment, refusal error) error {
 	m, inputs := p.model, desired.Annotations[resources.AnnotationInputs]
 	name := m.Name + "-" + inputs
 	if m.Rollout().ServerUpdates == v1alpha1.ServerUpdatesAutomatic {
+		if refusal != nil {
+			return unbuildable(refusal)
+		}
 		return r.forgetRecords(ctx, m, "")
 	}
 	record := &appsv1.ControllerRevision{}
@@ -92,6 +99,9 @@ func (r *Reconciler) pinned(ctx context.Context, p *pass, desired, live *appsv1.
 		if err := r.remove(ctx, m, record); err != nil {
 			return err
 		}
+	}
+	if refusal != nil {
+		return unbuildable(refusal)
 	}
 	if live != nil && sameWishes(m, live, inputs) && resources.Revision(live) != "" && resources.Revision(live) != resources.Revision(desired) {
 		desired.Spec.Template = *live.Spec.Template.DeepCopy()

@@ -46,11 +46,11 @@ func HealthPath(m *v1alpha1.GptOssModel) string {
 	return gpu.HealthPath
 }
 
-// AnnotationInputs, on the Deployment, is a hash of what the user said about pods when its template was made.
+// AnnotationInputs is on the Deployment and holds a hash of what the user said about pods when its template was made.
 const AnnotationInputs = "gptoss.dev/inputs"
 
-// Deployment runs the model's pods. Its replicas are the fixed number, or nil while an autoscaler chooses them. Its
-// template is what this version of the operator makes of the spec; see package template for which one is used.
+// Deployment runs the model's pods, made as this version of the operator makes them. Package template says when others
+// are wanted.
 func Deployment(m *v1alpha1.GptOssModel, image string) (*appsv1.Deployment, error) {
 	if err := checkResources(m); err != nil {
 		return nil, err
@@ -63,6 +63,12 @@ func Deployment(m *v1alpha1.GptOssModel, image string) (*appsv1.Deployment, erro
 	if err != nil {
 		return nil, err
 	}
+	return Around(m, pod)
+}
+
+// Around is the Deployment around a pod template. Its replicas are the fixed number, or nil while an autoscaler chooses
+// them.
+func Around(m *v1alpha1.GptOssModel, pod corev1.PodTemplateSpec) (*appsv1.Deployment, error) {
 	inputs, err := template.Inputs(m)
 	if err != nil {
 		return nil, err

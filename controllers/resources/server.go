@@ -58,8 +58,11 @@ func setEngine(o *options.Options, e v1alpha1.EngineSpec) {
 		from *int32
 		to   *int
 	}{
-		{e.ContextLength, &o.ContextLength}, {e.MaxSequences, &o.MaxSequences}, {e.BatchSize, &o.BatchSize},
-		{e.MaxBatchTokens, &o.MaxBatchTokens}, {e.Threads, &o.Threads},
+		{e.ContextLength, &o.ContextLength},
+		{e.MaxSequences, &o.MaxSequences},
+		{e.BatchSize, &o.BatchSize},
+		{e.MaxBatchTokens, &o.MaxBatchTokens},
+		{e.Threads, &o.Threads},
 	} {
 		if number.from != nil {
 			*number.to = int(*number.from)

@@ -56,7 +56,8 @@ func (s Server) tgi(c *corev1.Container) error {
 	if n := s.count(); n > 1 {
 		a.add("--num-shard", strconv.FormatInt(n, 10))
 	}
-	c.Args = append(a, s.Model.Spec.Runtime.ExtraArgs...)
+	a.add(s.Model.Spec.Runtime.ExtraArgs...)
+	c.Args = a
 	c.Env = Merged(c.Env, s.Model)
 	// TGI finishes its answers at SIGTERM, but takes no new requests from that moment.
 	c.Lifecycle = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: int64(s.Delay.Seconds())}}}

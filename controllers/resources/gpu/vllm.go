@@ -56,7 +56,8 @@ func (s Server) vllm(c *corev1.Container) error {
 	if defaults != "" {
 		a.add("--override-generation-config", defaults)
 	}
-	c.Args = append(a, s.Model.Spec.Runtime.ExtraArgs...)
+	a.add(s.Model.Spec.Runtime.ExtraArgs...)
+	c.Args = a
 	c.Env = Merged(c.Env, s.Model)
 	c.Lifecycle = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: []string{"/bin/sh", "-c", s.drainVLLM()}}}}
 	return nil
