@@ -26,9 +26,9 @@ func Patch(template corev1.PodTemplateSpec, patch []byte, container string) (cor
 	if err != nil {
 		return template, fmt.Errorf("template: %w", err)
 	}
-	after, err := strategicpatch.StrategicMergePatch(before, patch, corev1.PodTemplateSpec{})
+	after, err := merge(before, patch)
 	if err != nil {
-		return template, fmt.Errorf("%w does not fit over the pod template: %w", ErrInvalid, err)
+		return template, err
 	}
 	var out corev1.PodTemplateSpec
 	decoder := json.NewDecoder(bytes.NewReader(after))
@@ -46,6 +46,19 @@ func Patch(template corev1.PodTemplateSpec, patch []byte, container string) (cor
 	}
 	complete(&out.Spec)
 	return out, nil
+}
+
+// merge is the library's, which panics at directives of the wrong type, such as a $retainKeys that lists maps.
+func merge(before, patch []byte) (after []byte, err error) {
+	defer func() {
+		if recover() != nil {
+			err = fmt.Errorf("%w holds a directive ($patch, $retainKeys, …) that is none", ErrInvalid)
+		}
+	}()
+	if after, err = strategicpatch.StrategicMergePatch(before, patch, corev1.PodTemplateSpec{}); err != nil {
+		return nil, fmt.Errorf("%w does not fit over the pod template: %w", ErrInvalid, err)
+	}
+	return after, nil
 }
 
 func keeps(containers []corev1.Container, name string) error {
