@@ -106,7 +106,7 @@ var _ = Describe("a pod that does not serve", func() {
 		Entry("the image cannot be pulled", waitingStatus(corev1.ContainerStatus{
 			Image: testImage,
 			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{
-				Reason: "ImagePullBackOff", Message: `Back-off pulling image "x": ErrImagePull: not found`,
+				Reason: "ImagePullBackOff", Message: `Back-off pulling image "` + testImage + `": ErrImagePull: not found`,
 			}},
 		}), "ImagePullFailed", `image "`+testImage+`": not found`, true),
 		Entry("the container cannot be made", waitingStatus(corev1.ContainerStatus{

@@ -56,7 +56,7 @@ func (r *Reconciler) observe(ctx context.Context, p *pass, failure error) (obser
 	if inputs, err := template.Inputs(m); o.revision == "" && err == nil && inputs == o.deployment.Annotations[resources.AnnotationInputs] {
 		o.revision = resources.Revision(o.deployment) // the steps ended before they came to it
 	}
-	pods, err := r.podsOf(ctx, m)
+	pods, err := r.pods(ctx, m)
 	if err != nil {
 		return o, err
 	}

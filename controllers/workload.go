@@ -41,7 +41,7 @@ func (r *Reconciler) workload(ctx context.Context, p *pass) error {
 	}
 	p.revision = resources.Revision(desired)
 	p.updateAvailable = refusal == nil && p.revision != fresh
-	if p.pods, err = r.podsOf(ctx, p.model); err != nil {
+	if p.pods, err = r.pods(ctx, p.model); err != nil {
 		return err
 	}
 	makeRoom(p, desired, live)
@@ -144,7 +144,7 @@ func (r *Reconciler) forgetRecords(ctx context.Context, m *v1alpha1.GptOssModel,
 	return nil
 }
 
-func (r *Reconciler) podsOf(ctx context.Context, m *v1alpha1.GptOssModel) ([]corev1.Pod, error) {
+func (r *Reconciler) pods(ctx context.Context, m *v1alpha1.GptOssModel) ([]corev1.Pod, error) {
 	var pods corev1.PodList
 	if err := r.Client.List(ctx, &pods, client.InNamespace(m.Namespace), client.MatchingLabels(resources.SelectorLabels(m))); err != nil {
 		return nil, fmt.Errorf("controllers: list pods: %w", err)

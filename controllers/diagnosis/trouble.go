@@ -237,8 +237,12 @@ func lastLine(text string) string {
 	return strings.TrimSpace(text)
 }
 
-// pullMessage leaves out the kubelet's back-off, which comes and goes with every attempt.
+// pullMessage leaves out the kubelet's back-off, which comes and goes with every attempt. The image may be another than the
+// container's: one that is mounted as a volume.
 func pullMessage(image, message string) string {
+	if _, rest, found := strings.Cut(message, `ulling image "`); found {
+		image, _, _ = strings.Cut(rest, `"`)
+	}
 	if _, cause, found := strings.Cut(message, "ErrImagePull: "); found {
 		message = cause
 	}

@@ -46,6 +46,14 @@ func HealthPath(m *v1alpha1.GptOssModel) string {
 	return gpu.HealthPath
 }
 
+// MetricsPath is where the model's server shows its metrics.
+func MetricsPath(m *v1alpha1.GptOssModel) string {
+	if m.Builtin() {
+		return "/v1/metrics"
+	}
+	return gpu.MetricsPath
+}
+
 // AnnotationInputs is on the Deployment and holds a hash of what the user said about pods when its template was made.
 const AnnotationInputs = "gptoss.dev/inputs"
 

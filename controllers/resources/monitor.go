@@ -6,19 +6,10 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/gptoss/gptoss-operator/api/v1alpha1"
-	"github.com/gptoss/gptoss-operator/controllers/resources/gpu"
 )
 
 // ServiceMonitorKind is the Prometheus operator's kind. It is handled without its Go types: a cluster may lack the API.
 var ServiceMonitorKind = schema.GroupVersionKind{Group: "monitoring.coreos.com", Version: "v1", Kind: "ServiceMonitor"}
-
-// MetricsPath is where the model's server shows its metrics.
-func MetricsPath(m *v1alpha1.GptOssModel) string {
-	if m.Builtin() {
-		return "/v1/metrics"
-	}
-	return gpu.MetricsPath
-}
 
 // ServiceMonitor tells Prometheus to scrape the model's pods.
 func ServiceMonitor(m *v1alpha1.GptOssModel, spec *v1alpha1.ServiceMonitorSpec) (*unstructured.Unstructured, error) {

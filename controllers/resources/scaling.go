@@ -11,17 +11,6 @@ import (
 // ActiveRequestsMetric is the gauge of the server that pods are scaled by.
 const ActiveRequestsMetric = "gpt_oss_active_requests"
 
-// ActiveRequestsSources are the gauges of the model's own server whose sum is that number.
-func ActiveRequestsSources(m *v1alpha1.GptOssModel) []string {
-	switch m.RuntimeType() {
-	case v1alpha1.RuntimeVLLM:
-		return []string{"vllm:num_requests_running", "vllm:num_requests_waiting"}
-	case v1alpha1.RuntimeTGI:
-		return []string{"tgi_batch_current_size", "tgi_queue_size"}
-	}
-	return []string{ActiveRequestsMetric}
-}
-
 // HorizontalPodAutoscaler chooses the number of pods by their active requests. It needs spec.autoscaling.
 func HorizontalPodAutoscaler(m *v1alpha1.GptOssModel) *autoscalingv2.HorizontalPodAutoscaler {
 	a := m.Spec.Autoscaling
