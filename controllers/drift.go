@@ -99,7 +99,7 @@ func valueInSync(desired, live any, fields map[string]any) bool {
 		return liveIsMap
 	}
 	if len(fields) == 0 {
-		return reflect.DeepEqual(desired, live)
+		return matches(desired, live)
 	}
 	if isMap {
 		return liveIsMap && mapInSync(want, have, fields)
@@ -107,6 +107,27 @@ func valueInSync(desired, live any, fields map[string]any) bool {
 	wantList, isList := desired.([]any)
 	haveList, liveIsList := live.([]any)
 	return isList && liveIsList && listInSync(wantList, haveList, fields)
+}
+
+// matches compares what the API treats as a whole. The server completes the items of such lists with its defaults; a
+// change by anybody else would have taken the whole from us.
+func matches(desired, live any) bool {
+	switch want := desired.(type) {
+	case map[string]any:
+		have, ok := live.(map[string]any)
+		for name := range want {
+			ok = ok && matches(want[name], have[name])
+		}
+		return ok
+	case []any:
+		have, ok := live.([]any)
+		ok = ok && len(have) == len(want)
+		for i := range want {
+			ok = ok && matches(want[i], have[i])
+		}
+		return ok
+	}
+	return reflect.DeepEqual(desired, live)
 }
 
 // listInSync compares a list whose items are told apart by keys, such as containers by their name.
@@ -118,7 +139,7 @@ func listInSync(desired, live []any, fields map[string]any) bool {
 			if field == "." {
 				continue
 			}
-			return reflect.DeepEqual(desired, live) // a set of scalars
+			return matches(desired, live) // a set of scalars
 		}
 		keyed++
 		var key map[string]any

@@ -79,6 +79,8 @@ func TestInSync(t *testing.T) {
 			`{metadata: {ownerReferences: [{uid: u, kind: X}]}}`, `{metadata: {ownerReferences: [{uid: v, kind: Y}, {uid: u, kind: X}]}}`,
 			`{"f:metadata": {"f:ownerReferences": {".": {}, "k:{\"uid\":\"u\"}": {}}}}`, true,
 		},
+		"an item of a whole list, completed by the server": {`{l: [{a: 1, m: {}}]}`, `{l: [{a: 1, m: {x: 3}, b: 2}]}`, `{"f:l": {}}`, true},
+		"an item of a whole list that lacks something":     {`{l: [{a: 1, b: 2}]}`, `{l: [{a: 1}]}`, `{"f:l": {}}`, false},
 		"a set of scalars": {`{s: [a]}`, `{s: [a]}`, `{"f:s": {"v:\"a\"": {}}}`, true},
 	} {
 		t.Run(name, func(t *testing.T) {

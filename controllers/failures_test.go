@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"strings"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -105,7 +106,7 @@ var _ = Describe("a pod that does not serve", func() {
 		Entry("the image cannot be pulled", waitingStatus(corev1.ContainerStatus{
 			Image: testImage,
 			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{
-				Reason: "ImagePullBackOff", Message: `Back-off pulling image "x": ErrImagePull: not found`,
+				Reason: "ImagePullBackOff", Message: `Back-off pulling image "` + testImage + `": ErrImagePull: not found`,
 			}},
 		}), "ImagePullFailed", `image "`+testImage+`": not found`, true),
 		Entry("the container cannot be made", waitingStatus(corev1.ContainerStatus{
@@ -113,24 +114,58 @@ var _ = Describe("a pod that does not serve", func() {
 		}), "ContainerConfigFailed", "run as root", true),
 		Entry("the server still loads", waitingStatus(corev1.ContainerStatus{
 			State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}},
-		}), "LoadingModel", "loads the model", false),
+		}), "LoadingWeights", "loads the model", false),
 		Entry("the kubelet prepares it", waitingStatus(corev1.ContainerStatus{
 			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ContainerCreating"}},
 		}), "PodsStarting", "image and volumes", false),
+		Entry("its image is being pulled", corev1.PodStatus{
+			Phase: corev1.PodPending, Conditions: []corev1.PodCondition{{Type: corev1.PodReadyToStartContainers, Status: corev1.ConditionTrue}},
+			ContainerStatuses: []corev1.ContainerStatus{{Name: "server", Image: testImage, State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ContainerCreating"}}}},
+		}, "PullingImage", testImage, false),
+		Entry("it took too much memory", waitingStatus(corev1.ContainerStatus{
+			State:                corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}},
+			LastTerminationState: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled"}},
+		}), "OOMKilled", "raise spec.resources.limits.memory", true),
+		Entry("its readiness fails", waitingStatus(corev1.ContainerStatus{
+			Started: new(true), State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}},
+		}), "ProbeFailing", "GET /v1/health", false),
+		Entry("its node was short of something", corev1.PodStatus{Phase: corev1.PodFailed, Reason: "Evicted", Message: "The node was low on resource: ephemeral-storage."},
+			"EvictedPods", "pod chat-1 was evicted: The node was low", false),
+		Entry("its kubelet did not take it", corev1.PodStatus{Phase: corev1.PodFailed, Reason: "UnexpectedAdmissionError", Message: "no GPU is healthy"},
+			"PodsFailed", "UnexpectedAdmissionError: no GPU is healthy", false),
 		Entry("a message of any length is cut", waitingStatus(corev1.ContainerStatus{
 			State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, Message: strings.Repeat("ä", 5000)}},
 		}), "ModelLoadFailed", "ää…", true),
 	)
 
-	It("may be refused by the cluster", func(ctx SpecContext) {
+	It("is explained by the kubelet's events while it waits for a volume", func(ctx SpecContext) {
+		m := applied(ctx, newNamespace(ctx), demoSpec)
+		pod := newPod(ctx, get(ctx, m, &appsv1.Deployment{}), "chat-1")
+		const words = `MountVolume.SetUp failed for volume "mine" : configmap "mine" not found`
+		Expect(k8s.Create(ctx, &corev1.Event{
+			ObjectMeta:     metav1.ObjectMeta{Namespace: m.Namespace, GenerateName: "chat-1."},
+			InvolvedObject: corev1.ObjectReference{Kind: "Pod", Namespace: m.Namespace, Name: pod.Name, UID: pod.UID},
+			Type:           corev1.EventTypeWarning, Reason: "FailedMount", Message: words, LastTimestamp: metav1.Now(),
+		})).To(Succeed())
+		status := waitingStatus(corev1.ContainerStatus{State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ContainerCreating"}}})
+		status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(time.Now().Add(-time.Minute))}}
+		setPod(ctx, pod, status)
+		eventuallyCondition(ctx, m, "Ready").Should(beReason("False", "VolumeMountFailed", Equal(words)))
+		Expect(condition(ctx, m, "Reconciling").Status).To(Equal(metav1.ConditionTrue))
+	})
+
+	DescribeTable("may be refused by the cluster", func(ctx SpecContext, message, reason string) {
 		m := applied(ctx, newNamespace(ctx), demoSpec)
 		Eventually(func() error {
 			d := get(ctx, m, &appsv1.Deployment{})
 			d.Status = appsv1.DeploymentStatus{ObservedGeneration: d.Generation, Conditions: []appsv1.DeploymentCondition{{
-				Type: appsv1.DeploymentReplicaFailure, Status: corev1.ConditionTrue, Reason: "FailedCreate", Message: "exceeded quota: team",
+				Type: appsv1.DeploymentReplicaFailure, Status: corev1.ConditionTrue, Reason: "FailedCreate", Message: message,
 			}}}
 			return k8s.Status().Update(ctx, d)
 		}).Should(Succeed())
-		eventuallyCondition(ctx, m, "Stalled").Should(beReason("True", "PodsRefused", Equal("exceeded quota: team")))
-	})
+		eventuallyCondition(ctx, m, "Stalled").Should(beReason("True", reason, Equal(message)))
+	},
+		Entry("for a quota", `pods "chat-1" is forbidden: exceeded quota: team, requested: memory=2Gi, used: memory=7Gi, limited: memory=8Gi`, "QuotaExceeded"),
+		Entry("for Pod Security", `pods "chat-1" is forbidden: violates PodSecurity "restricted:latest"`, "PodsRefused"),
+	)
 })

@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -11,9 +12,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gptoss/gptoss-operator/api/v1alpha1"
+	"github.com/gptoss/gptoss-operator/controllers/diagnosis"
 	"github.com/gptoss/gptoss-operator/controllers/metricsapi"
 	"github.com/gptoss/gptoss-operator/controllers/resources"
+	"github.com/gptoss/gptoss-operator/controllers/resources/template"
 )
+
+// maxEvents bounds what is read of a pod's events; the kubelet counts repetitions in one.
+const maxEvents = 50
 
 // observation is everything that a model's conditions follow from.
 type observation struct {
@@ -28,12 +34,20 @@ type observation struct {
 	service    *corev1.Service                        // ours, or nil when its step failed
 	asked      int                                    // how many optional APIs the spec asks for
 	missing    []string                               // what it asks for and the cluster lacks, in sentences
+
+	updateAvailable bool           // the operator would make other pods today
+	events          []corev1.Event // of a pod that waits for its network and volumes for long
 }
 
 // observe reads the children back from the cache.
 func (r *Reconciler) observe(ctx context.Context, p *pass, failure error) (observation, error) {
 	m := p.model
-	o := observation{model: m, deployment: p.deployment, failure: failure, rival: p.rival, source: r.source(), service: p.service}
+	o := observation{
+		model: m, deployment: p.deployment, failure: failure, rival: p.rival, source: r.source(), service: p.service, updateAvailable: p.updateAvailable,
+	}
+	if p.revision == "" {
+		o.updateAvailable = m.Status.UpdateAvailable
+	}
 	var err error
 	if o.asked, o.missing, err = r.missing(p); err != nil {
 		return o, err
@@ -50,10 +64,14 @@ func (r *Reconciler) observe(ctx context.Context, p *pass, failure error) (obser
 		o.deployment = nil
 		return o, nil
 	}
-	if desired, err := resources.Deployment(m, r.ServerImage); err == nil {
-		o.revision = resources.Revision(desired)
+	o.revision = p.revision
+	if inputs, err := template.Inputs(m); o.revision == "" && err == nil && inputs == o.deployment.Annotations[resources.AnnotationInputs] {
+		o.revision = resources.Revision(o.deployment) // the steps ended before they came to it
 	}
 	if o.pods, err = r.pods(ctx, m); err != nil {
+		return o, err
+	}
+	if o.events, err = r.eventsOf(ctx, o); err != nil {
 		return o, err
 	}
 	if m.Spec.Autoscaling == nil {
@@ -88,6 +106,23 @@ func (r *Reconciler) pods(ctx context.Context, m *v1alpha1.GptOssModel) ([]corev
 	var list corev1.PodList
 	if err := r.Client.List(ctx, &list, client.InNamespace(m.Namespace), client.MatchingLabels(resources.SelectorLabels(m))); err != nil {
 		return nil, fmt.Errorf("controllers: list pods: %w", err)
+	}
+	return list.Items, nil
+}
+
+// eventsOf asks for the events of the pod that keeps the model from being ready, where nothing else says why it waits.
+// They are read from the API server, and seldom: a cache would hold those of all pods.
+func (r *Reconciler) eventsOf(ctx context.Context, o observation) ([]corev1.Event, error) {
+	current, _ := split(o.pods, o.revision)
+	t, found := diagnosis.Worst(o.model, current)
+	if !found || t.Reason != v1alpha1.ReasonPodsStarting || !diagnosis.Waits(current, t.Pod, time.Now()) {
+		return nil, nil
+	}
+	var list corev1.EventList
+	err := r.Live.List(ctx, &list, client.InNamespace(o.model.Namespace), client.Limit(maxEvents),
+		client.MatchingFields{"involvedObject.kind": "Pod", "involvedObject.name": t.Pod, "type": corev1.EventTypeWarning})
+	if err != nil {
+		return nil, fmt.Errorf("controllers: list events of pod %q: %w", t.Pod, err)
 	}
 	return list.Items, nil
 }

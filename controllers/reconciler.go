@@ -2,7 +2,7 @@
 //
 // Reconcile runs an ordered list of steps (steps.go). A step writes through apply (apply.go), which
 // compares first (drift.go) and so writes nothing when nothing changed. Whatever the steps did, finish (status.go) reads the
-// children back (observe.go), judges them (verdict.go, trouble.go: pure functions) and writes status, in that one place.
+// children back (observe.go), judges them (verdict.go and package diagnosis: pure functions) and writes status, in that one place.
 // What wakes the reconciler is in setup.go, what is cached in caches.go; APIs that a cluster may lack are looked for in optional.go.
 // Whoever adds a child adds the setting that makes it to everySpec in repair_test.go, which then demands that it is repaired.
 package controllers
@@ -62,6 +62,11 @@ type pass struct {
 	service    *corev1.Service    // likewise; nil before the step service
 	children   []resources.Child  // what stands around the pods; nil before it is first asked for
 	aside      error              // trouble with these, which holds no step up
+
+	// What the step workload found; empty before it.
+	pods            []corev1.Pod // all pods of the Deployment, of whatever revision
+	revision        string       // of the pods that spec wants
+	updateAvailable bool         // the operator would make other pods today
 }
 
 // step makes one part of the model true. Its error ends the run: a stall, errWait, or a failure to try again.

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -16,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/gptoss/gptoss-operator/api/v1alpha1"
+	"github.com/gptoss/gptoss-operator/controllers/diagnosis"
 	"github.com/gptoss/gptoss-operator/controllers/resources"
 )
 
@@ -31,7 +34,8 @@ func (r *Reconciler) finish(ctx context.Context, p *pass, failure error) (ctrl.R
 	if err != nil {
 		return ctrl.Result{}, errors.Join(failure, err)
 	}
-	err = r.report(ctx, p.model, status(o))
+	after := status(o)
+	err = r.report(ctx, p.model, after)
 	if apierrors.IsConflict(err) {
 		return ctrl.Result{RequeueAfter: raceRetry}, nil
 	}
@@ -43,10 +47,26 @@ func (r *Reconciler) finish(ctx context.Context, p *pass, failure error) (ctrl.R
 		return ctrl.Result{RequeueAfter: s.retry}, nil
 	case errors.Is(failure, errWait):
 		return ctrl.Result{}, nil
+	case failure == nil && waits(after.Conditions):
+		return ctrl.Result{RequeueAfter: sooner(p.retry, diagnosis.Patience)}, nil
 	case failure == nil:
 		return ctrl.Result{RequeueAfter: p.retry}, nil
 	}
 	return ctrl.Result{}, failure
+}
+
+// sooner is the shorter of two times to wait, of which 0 is none.
+func sooner(a, b time.Duration) time.Duration {
+	if a == 0 {
+		return b
+	}
+	return min(a, b)
+}
+
+// waits reports whether a pod waits for its volumes or network, of which only events tell, and they wake nobody.
+func waits(conditions []metav1.Condition) bool {
+	c := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
+	return c != nil && (c.Reason == v1alpha1.ReasonPodsStarting || c.Reason == v1alpha1.ReasonVolumeMountFailed)
 }
 
 // status derives the whole status from an observation; the old one lends only its transition times.
@@ -64,11 +84,14 @@ func status(o observation) v1alpha1.GptOssModelStatus {
 	if o.deployment != nil {
 		s.Replicas = o.deployment.Status.Replicas
 		s.ReadyReplicas = o.deployment.Status.ReadyReplicas
+		s.ServerImage, s.UpdateAvailable = serverImage(o.deployment), o.updateAvailable
 	}
 	s.ExternalURL = resources.ExternalURL(m, o.service)
 	if o.service == nil && s.ExternalURL == "" {
 		s.ExternalURL = m.Status.ExternalURL // not known this time
 	}
+	current, _ := split(o.pods, o.revision)
+	s.Startup = diagnosis.Startup(current, m.Status.DeepCopy().Startup)
 	conditions(&s.Conditions, o, judgeCalmly(o))
 	optionalCondition(&s.Conditions, o)
 	return s
@@ -88,6 +111,16 @@ func optionalCondition(list *[]metav1.Condition, o observation) {
 		return
 	}
 	meta.SetStatusCondition(list, c)
+}
+
+// serverImage is the image of the Deployment's server, as far as a status has room for it.
+func serverImage(d *appsv1.Deployment) string {
+	for _, c := range d.Spec.Template.Spec.Containers {
+		if c.Name == resources.ContainerName && len(c.Image) <= 512 {
+			return c.Image
+		}
+	}
+	return ""
 }
 
 // judgeCalmly is judge, but a write that failed once does not make a model that was ready unready: its pods still

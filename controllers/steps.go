@@ -48,7 +48,7 @@ func (r *Reconciler) credentials(ctx context.Context, p *pass) error {
 		return nil
 	}
 	if p.model.NamedSecret() != nil {
-		return r.checkNamedSecret(ctx, p.model.Namespace, name, entry)
+		return r.checkNamedSecret(ctx, p.model, name, entry)
 	}
 	desired := resources.Secret(p.model, nil)
 	_, err := apply(ctx, r, p.model, desired, func(live **corev1.Secret) {
@@ -61,14 +61,14 @@ func (r *Reconciler) credentials(ctx context.Context, p *pass) error {
 	return err
 }
 
-func (r *Reconciler) checkNamedSecret(ctx context.Context, namespace, name, entry string) error {
+func (r *Reconciler) checkNamedSecret(ctx context.Context, m *v1alpha1.GptOssModel, name, entry string) error {
 	secret := &corev1.Secret{}
-	err := r.Live.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, secret)
+	err := r.Live.Get(ctx, client.ObjectKey{Namespace: m.Namespace, Name: name}, secret)
 	switch {
 	case apierrors.IsNotFound(err):
 		return &stall{
 			reason:  v1alpha1.ReasonSecretNotFound,
-			message: fmt.Sprintf("Secret %q, named by spec.auth.apiKeys.secretRef, does not exist in namespace %q", name, namespace),
+			message: fmt.Sprintf("Secret %q, named by spec.auth.apiKeys.secretRef, does not exist in namespace %q", name, m.Namespace),
 		}
 	case err != nil:
 		return fmt.Errorf("controllers: read Secret %q: %w", name, err)
@@ -76,6 +76,12 @@ func (r *Reconciler) checkNamedSecret(ctx context.Context, namespace, name, entr
 		return &stall{
 			reason:  v1alpha1.ReasonSecretKeyNotFound,
 			message: fmt.Sprintf("Secret %q has no entry %q, or an empty one; spec.auth.apiKeys.secretRef.key names it", name, entry),
+		}
+	case !m.Builtin() && bytes.ContainsAny(secret.Data[entry], " \t\r\n"):
+		return &stall{
+			reason: v1alpha1.ReasonRuntimeUnsupported,
+			message: fmt.Sprintf("runtime %s takes one API key, as it stands: entry %q of Secret %q must hold one key, without a line end or spaces",
+				m.RuntimeType(), entry, name),
 		}
 	}
 	return nil
@@ -161,45 +167,6 @@ func (r *Reconciler) autoscalerOff(ctx context.Context, p *pass) error {
 		ObjectMeta: metav1.ObjectMeta{Namespace: p.model.Namespace, Name: p.model.Name},
 	}
 	return r.remove(ctx, p.model, hpa)
-}
-
-func (r *Reconciler) workload(ctx context.Context, p *pass) error {
-	desired, err := resources.Deployment(p.model, r.ServerImage)
-	if err != nil {
-		return &stall{reason: v1alpha1.ReasonApplyRejected, message: err.Error()}
-	}
-	p.deployment, err = apply(ctx, r, p.model, desired, func(live **appsv1.Deployment) {
-		if live == nil {
-			live = new(*appsv1.Deployment)
-		}
-		desired.Spec.Replicas = replicas(p.model, *live, p.rival != "")
-	})
-	return err
-}
-
-// replicas is what we apply as the Deployment's replicas; nil leaves the field to others. live is nil before creation;
-// rival says that somebody else's autoscaler chooses the number.
-//
-// While an autoscaler is on, a field that we no longer apply but still own would be removed, and the server's default of
-// 1 take its place. So we go on applying the live value for as long as we own it, which ends with the autoscaler's first
-// write. Neither this nor a stale cache can undo such a write: apply names the version that it read.
-func replicas(m *v1alpha1.GptOssModel, live *appsv1.Deployment, rival bool) *int32 {
-	start := m.FixedReplicas()
-	switch {
-	case m.Spec.Autoscaling != nil:
-		start, _, _ = m.Spec.Autoscaling.Bounds()
-	case !rival:
-		return new(start)
-	}
-	switch {
-	case live == nil || live.Spec.Replicas == nil:
-		return new(start)
-	case *live.Spec.Replicas == 0:
-		return new(start) // an autoscaler takes 0 for "paused" and would never act
-	case owns(live, FieldManager, "spec", "replicas"):
-		return live.Spec.Replicas
-	}
-	return nil
 }
 
 // autoscalerOn makes the autoscaler, with the metric that is served. Before that is known, an autoscaler stays as it is.

@@ -23,6 +23,7 @@ import (
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/yaml"
@@ -44,6 +45,8 @@ var (
 	k8s     client.Client // the user: reads and writes without a cache, and is not counted
 	writes  = &writeLog{}
 	stop    func()
+	// operator is who the reconciler runs as.
+	operator *rest.Config
 )
 
 func TestControllers(t *testing.T) {
@@ -71,7 +74,8 @@ var _ = BeforeSuite(func() {
 	k8s, err = client.New(config, client.Options{Scheme: scheme})
 	Expect(err).NotTo(HaveOccurred())
 	prepareMetricsAPI()
-	stop = startManager(config)
+	operator = asOperator(config)
+	stop = startManager(operator, testImage)
 })
 
 var _ = AfterSuite(func() {
@@ -110,17 +114,19 @@ func asOperator(config *rest.Config) *rest.Config {
 }
 
 // startManager runs the reconciler as the program does, its writes counted, until the function it returns is called.
-func startManager(config *rest.Config) func() {
-	counted := asOperator(config)
+func startManager(config *rest.Config, image string) func() {
+	GinkgoHelper()
+	counted := rest.CopyConfig(config)
 	counted.Wrap(writes.wrap)
 	cacheOptions := CacheOptions(nil)
 	every := resync
 	cacheOptions.SyncPeriod = &every
 	mgr, err := ctrl.NewManager(counted, ctrl.Options{
 		Scheme: scheme, Cache: cacheOptions, Client: ClientOptions(), Metrics: metricsserver.Options{BindAddress: "0"},
+		Controller: ctrlconfig.Controller{SkipNameValidation: new(true)}, // specs start it again, as another version
 	})
 	Expect(err).NotTo(HaveOccurred())
-	r := &Reconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("test"), ServerImage: testImage}
+	r := &Reconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("test"), ServerImage: image}
 	keeper := &metricsapi.Keeper{Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Service: metricsService, Now: time.Now}
 	r.Registration = &metricsapi.Registrar{Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Keeper: keeper, Interval: 200 * time.Millisecond}
 	r.Loads = metricsapi.NewLoads()

@@ -10,8 +10,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/gptoss/gptoss-operator/api/v1alpha1"
+	"github.com/gptoss/gptoss-operator/controllers/diagnosis"
 	"github.com/gptoss/gptoss-operator/controllers/metricsapi"
-	"github.com/gptoss/gptoss-operator/controllers/resources"
 	"github.com/gptoss/gptoss-operator/controllers/scaling"
 )
 
@@ -37,7 +37,7 @@ func judge(o observation) verdict {
 	case errors.Is(o.failure, errWait):
 		return pending(v1alpha1.ReasonProgressing, "an object of an earlier GptOssModel is being deleted")
 	case o.failure != nil:
-		return pending(v1alpha1.ReasonApplyFailed, shorten(o.failure.Error()))
+		return pending(v1alpha1.ReasonApplyFailed, diagnosis.Shorten(o.failure.Error()))
 	case o.deployment == nil:
 		return pending(v1alpha1.ReasonProgressing, "the Deployment is being created")
 	}
@@ -47,9 +47,9 @@ func judge(o observation) verdict {
 // judgeRollout decides for a Deployment that is as the spec wants it.
 func judgeRollout(o observation) verdict {
 	want := wanted(o.deployment)
-	current, old := o.split()
+	current, old := split(o.pods, o.revision)
 	if !rolledOut(o.deployment, want) || readyCount(current) < int(want) {
-		return judgeUnfinished(o, current, want)
+		return judgeUnfinished(o, current, old, want)
 	}
 	if n := readyCount(old); n > 0 {
 		return pending(v1alpha1.ReasonOldPodsServing, fmt.Sprintf("%d pods of an earlier generation still answer clients", n))
@@ -61,22 +61,44 @@ func judgeRollout(o observation) verdict {
 }
 
 // judgeUnfinished says what a rollout waits for.
-func judgeUnfinished(o observation, current []corev1.Pod, want int32) verdict {
+func judgeUnfinished(o observation, current, old []corev1.Pod, want int32) verdict {
 	if c := deploymentCondition(o.deployment, appsv1.DeploymentReplicaFailure); c.Status == corev1.ConditionTrue {
-		return stalled(v1alpha1.ReasonPodsRefused, shorten(c.Message))
+		t := diagnosis.Refused(c.Message)
+		return stalled(t.Reason, t.Message)
 	}
 	deadline := deploymentCondition(o.deployment, appsv1.DeploymentProgressing)
 	timedOut := deadline.Status == corev1.ConditionFalse && o.deployment.Status.ObservedGeneration >= o.deployment.Generation
-	if t, found := worst(current); found {
-		return verdict{stalled: t.stalled || timedOut, reason: t.reason, message: t.message}
+	if t, found := diagnosis.Worst(o.model, current); found {
+		if told, more := diagnosis.FromEvents(o.events); more {
+			t = told
+		}
+		if t.Reason == v1alpha1.ReasonWaitingForCapacity && anyLives(old) {
+			t.Message = diagnosis.Shorten(t.Message + "; " + standing(o.model, current))
+		}
+		return verdict{stalled: t.Stalled || timedOut, reason: t.Reason, message: t.Message}
 	}
 	if timedOut {
-		return stalled(v1alpha1.ReasonRolloutTimedOut, shorten(deadline.Message))
+		return stalled(v1alpha1.ReasonRolloutTimedOut, diagnosis.Shorten(deadline.Message))
 	}
 	if n := readyCount(current); n < int(want) {
 		return pending(v1alpha1.ReasonProgressing, fmt.Sprintf("%d of %d pods of this generation serve", n, want))
 	}
 	return pending(v1alpha1.ReasonProgressing, "the pods serve; the Deployment has yet to finish its rollout")
+}
+
+// standing says what becomes of earlier pods while there is no room for new ones.
+func standing(m *v1alpha1.GptOssModel, current []corev1.Pod) string {
+	crowded := false
+	for i := range current {
+		crowded = crowded || diagnosis.Crowded(&current[i])
+	}
+	switch {
+	case !crowded:
+		return "pods of an earlier generation go on serving"
+	case m.Rollout().OnNoCapacity == v1alpha1.OnNoCapacityRecreate:
+		return "a pod of an earlier generation is stopped to make room"
+	}
+	return "pods of an earlier generation go on serving; with rollout.onNoCapacity: Recreate they would make room"
 }
 
 // rolledOut reports whether the Deployment's controller has done all it has to do.
@@ -93,23 +115,11 @@ func wanted(d *appsv1.Deployment) int32 {
 	return *d.Spec.Replicas
 }
 
-// split tells the pods that spec wants from earlier ones.
-func (o observation) split() (current, old []corev1.Pod) {
-	for _, pod := range o.pods {
-		if pod.Labels[resources.LabelRevision] == o.revision {
-			current = append(current, pod)
-		} else {
-			old = append(old, pod)
-		}
-	}
-	return current, old
-}
-
 // readyCount counts pods that answer clients. A pod that is being deleted answers until its readiness fails.
 func readyCount(pods []corev1.Pod) int {
 	n := 0
 	for i := range pods {
-		if podReady(&pods[i]) {
+		if diagnosis.Ready(&pods[i]) {
 			n++
 		}
 	}
@@ -143,7 +153,7 @@ func conditions(list *[]metav1.Condition, o observation, v verdict) {
 			meta.RemoveStatusCondition(list, kind)
 		}
 	}
-	current, _ := o.split()
+	current, _ := split(o.pods, o.revision)
 	if readyCount(current) > 0 {
 		set(v1alpha1.ConditionModelAvailable, true, v1alpha1.ReasonModelLoaded, "the model is loaded")
 	} else {
@@ -159,5 +169,5 @@ func conditions(list *[]metav1.Condition, o observation, v verdict) {
 		return // a new leader that does not know yet repeats what the last one knew
 	}
 	scaled := scaling.Judge(scaling.Facts{Model: o.model, Autoscaler: o.autoscaler, Rival: o.rival, Source: o.source})
-	set(v1alpha1.ConditionAutoscalingActive, scaled.Active, scaled.Reason, shorten(scaled.Message))
+	set(v1alpha1.ConditionAutoscalingActive, scaled.Active, scaled.Reason, diagnosis.Shorten(scaled.Message))
 }

@@ -102,26 +102,3 @@ func TestAFailedWriteLeavesAReadyModelReady(t *testing.T) {
 		t.Errorf("ready for an earlier generation only: %+v", v)
 	}
 }
-
-func TestExitTrouble(t *testing.T) {
-	for name, tc := range map[string]struct {
-		ended       corev1.ContainerStateTerminated
-		loops       bool
-		wantReason  string
-		wantStalled bool
-	}{
-		"a sentence about the model needs no second try": {corev1.ContainerStateTerminated{ExitCode: 1, Message: "m"}, false, "ModelLoadFailed", true},
-		"out of memory once":                             {corev1.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled"}, false, "OutOfMemory", false},
-		"out of memory again and again":                  {corev1.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled"}, true, "OutOfMemory", true},
-		"killed once":                                    {corev1.ContainerStateTerminated{ExitCode: 143}, false, "CrashLooping", false},
-		"a silent exit in a loop":                        {corev1.ContainerStateTerminated{ExitCode: 1}, true, "CrashLooping", true},
-		"an orderly end":                                 {corev1.ContainerStateTerminated{ExitCode: 0}, false, "PodsStarting", false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			got := exitTrouble(&tc.ended, tc.loops)
-			if got.reason != tc.wantReason || got.stalled != tc.wantStalled || got.message == "" {
-				t.Errorf("got %+v, want %s, stalled %t, and words", got, tc.wantReason, tc.wantStalled)
-			}
-		})
-	}
-}

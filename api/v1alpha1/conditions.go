@@ -39,8 +39,20 @@ const (
 	// ReasonPodsStarting: pods are placed on a node, and their image or volumes are being prepared.
 	ReasonPodsStarting = "PodsStarting"
 
-	// ReasonLoadingModel: the server runs and reads the weights.
-	ReasonLoadingModel = "LoadingModel"
+	// ReasonVolumeMountFailed: a pod waits for its volumes, and the kubelet says why.
+	ReasonVolumeMountFailed = "VolumeMountFailed"
+
+	// ReasonPullingImage: a pod's node and volumes are ready, and the kubelet pulls the image.
+	ReasonPullingImage = "PullingImage"
+
+	// ReasonLoadingWeights: the server runs and reads the weights.
+	ReasonLoadingWeights = "LoadingWeights"
+
+	// ReasonEvictedPods: a node ran short of something and its kubelet ended pods; they are replaced.
+	ReasonEvictedPods = "EvictedPods"
+
+	// ReasonPodsFailed: a kubelet did not take pods, or ended them; they are replaced.
+	ReasonPodsFailed = "PodsFailed"
 
 	// ReasonOldPodsServing: new pods are ready, but pods of an earlier generation still answer clients.
 	ReasonOldPodsServing = "OldPodsServing"
@@ -66,14 +78,29 @@ const (
 	// ReasonApplyRejected: the API server refuses what the spec leads to as invalid.
 	ReasonApplyRejected = "ApplyRejected"
 
-	// ReasonPodsRefused: the cluster refuses to create pods, for example for a quota or Pod Security.
+	// ReasonPodsRefused: the cluster refuses to create pods, for example for Pod Security.
 	ReasonPodsRefused = "PodsRefused"
 
 	// ReasonModelLoadFailed: the server cannot load the model; the message is its own sentence.
 	ReasonModelLoadFailed = "ModelLoadFailed"
 
-	// ReasonOutOfMemory: the kernel killed the server for using more memory than its limit.
-	ReasonOutOfMemory = "OutOfMemory"
+	// ReasonOOMKilled: the kernel killed the server for using more memory than its limit.
+	ReasonOOMKilled = "OOMKilled"
+
+	// ReasonProbeFailing: the server runs, but does not answer its probes as it should.
+	ReasonProbeFailing = "ProbeFailing"
+
+	// ReasonQuotaExceeded: a ResourceQuota of the namespace leaves no room for the pods.
+	ReasonQuotaExceeded = "QuotaExceeded"
+
+	// ReasonResourcesTooSmall: spec.resources cannot hold the model.
+	ReasonResourcesTooSmall = "ResourcesTooSmall"
+
+	// ReasonPodTemplateInvalid: spec.podTemplate does not fit over the pod template.
+	ReasonPodTemplateInvalid = "PodTemplateInvalid"
+
+	// ReasonRuntimeUnsupported: the runtime cannot do what another part of the spec asks for.
+	ReasonRuntimeUnsupported = "RuntimeUnsupported"
 
 	// ReasonCrashLooping: the server keeps exiting.
 	ReasonCrashLooping = "CrashLooping"

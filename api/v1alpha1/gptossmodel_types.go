@@ -4,6 +4,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 )
 
 // The name bound of 40 leaves room for every name derived from it: a Deployment's pods append 17 characters, the key
@@ -55,6 +56,12 @@ type GptOssModelList struct {
 // into the stored object, so that what GitOps tools compare stays what the user wrote.
 //
 // +kubebuilder:validation:XValidation:rule="!(has(self.replicas) && has(self.autoscaling))",message="replicas and autoscaling exclude each other: remove replicas to let the autoscaler choose, or remove autoscaling to fix the number"
+// +kubebuilder:validation:XValidation:rule="!(has(self.runtime) && has(self.runtime.type) && self.runtime.type != 'builtin' && has(self.model.source.demo))",message="model.source.demo is part of the built-in server: vllm and tgi need weights of their own"
+// +kubebuilder:validation:XValidation:rule="(has(self.runtime) && has(self.runtime.type) && self.runtime.type != 'builtin') || !has(self.engine) || !(has(self.engine.gpuMemoryUtilization) || has(self.engine.enforceEager))",message="runtime builtin has no engine.gpuMemoryUtilization and no engine.enforceEager: it computes on CPUs"
+// +kubebuilder:validation:XValidation:rule="!(has(self.runtime) && has(self.runtime.type) && self.runtime.type == 'vllm' && has(self.engine) && (has(self.engine.batchSize) || has(self.engine.batchTimeout) || has(self.engine.threads)))",message="runtime vllm has no engine.batchSize, engine.batchTimeout and engine.threads"
+// +kubebuilder:validation:XValidation:rule="!(has(self.runtime) && has(self.runtime.type) && self.runtime.type == 'tgi' && has(self.engine) && (has(self.engine.batchTimeout) || has(self.engine.swapSpace) || has(self.engine.threads)))",message="runtime tgi has no engine.batchTimeout, engine.swapSpace and engine.threads"
+// +kubebuilder:validation:XValidation:rule="!(has(self.runtime) && has(self.runtime.type) && self.runtime.type == 'vllm' && has(self.generation) && has(self.generation.reasoningLevel))",message="runtime vllm has no generation.reasoningLevel: clients say it with each request"
+// +kubebuilder:validation:XValidation:rule="!(has(self.runtime) && has(self.runtime.type) && self.runtime.type == 'tgi' && has(self.generation) && (has(self.generation.reasoningLevel) || has(self.generation.temperature) || has(self.generation.topP)))",message="runtime tgi has no generation.reasoningLevel, generation.temperature and generation.topP: clients say them with each request"
 type GptOssModelSpec struct {
 	// model says which weights are served and under which name.
 	// +required
@@ -69,6 +76,10 @@ type GptOssModelSpec struct {
 	// autoscaling lets a HorizontalPodAutoscaler choose the number of pods by their active requests.
 	// +optional
 	Autoscaling *AutoscalingSpec `json:"autoscaling,omitempty"`
+
+	// runtime says which program serves the model: the built-in server, vLLM or TGI.
+	// +optional
+	Runtime *RuntimeSpec `json:"runtime,omitempty"`
 
 	// engine tunes the inference engine.
 	// +optional
@@ -101,6 +112,18 @@ type GptOssModelSpec struct {
 	// resources overrides, resource by resource, what the operator computes from the model's memory plan.
 	// +optional
 	Resources *ResourcesSpec `json:"resources,omitempty"`
+
+	// rollout says how pods are replaced when the spec changes.
+	// +optional
+	Rollout *RolloutSpec `json:"rollout,omitempty"`
+
+	// podTemplate is a strategic merge patch over the pod template that the operator makes, such as
+	// {spec: {nodeSelector: {gpu: a100}, containers: [{name: server, volumeMounts: […]}]}}. The server's container and the
+	// operator's labels stay. A patch that does not fit is reported as PodTemplateInvalid.
+	// +optional
+	// +kubebuilder:validation:Type=object
+	// +kubebuilder:pruning:PreserveUnknownFields
+	PodTemplate *runtime.RawExtension `json:"podTemplate,omitempty"`
 }
 
 // ModelSpec says which weights are served and under which name.
@@ -152,16 +175,6 @@ type PersistentVolumeClaimSource struct {
 	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9_][A-Za-z0-9._/-]*$`
 	// +kubebuilder:validation:XValidation:rule="!self.split('/').exists(e, e == '..' || e == '.' || e == '')",message="path must be relative and clean: no leading or trailing '/', no '//', no '.' or '..'"
 	Path string `json:"path,omitempty"`
-}
-
-// EngineSpec tunes the inference engine.
-type EngineSpec struct {
-	// contextLength is the largest number of tokens, prompt and answer together, that a request may hold; it bounds the
-	// memory of a sequence. Default: the smaller of 8192 and what the model allows.
-	// +optional
-	// +kubebuilder:validation:Minimum=16
-	// +kubebuilder:validation:Maximum=131072
-	ContextLength *int32 `json:"contextLength,omitempty"`
 }
 
 // GenerationSpec holds the defaults for requests that do not say otherwise.
@@ -387,4 +400,18 @@ type GptOssModelStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	APIKeySecret string `json:"apiKeySecret,omitempty"`
+
+	// serverImage is the image that pods of the present spec run.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	ServerImage string `json:"serverImage,omitempty"`
+
+	// updateAvailable is true when the operator would make other pods today than those that run: it was upgraded since.
+	// They follow when the spec changes, or the annotation gptoss.dev/update.
+	// +optional
+	UpdateAvailable bool `json:"updateAvailable,omitempty"`
+
+	// startup says how long the newest ready pod took to start, and for what.
+	// +optional
+	Startup *StartupStatus `json:"startup,omitempty"`
 }

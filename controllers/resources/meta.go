@@ -3,9 +3,12 @@ package resources
 import (
 	"fmt"
 
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/gptoss/gptoss-operator/api/v1alpha1"
+	"github.com/gptoss/gptoss-operator/controllers/resources/template"
 )
 
 // Labels that every object of a GptOssModel carries.
@@ -69,4 +72,9 @@ func objectMeta(m *v1alpha1.GptOssModel, name string) metav1.ObjectMeta {
 		Labels:          Labels(m),
 		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(m, v1alpha1.GroupVersion.WithKind("GptOssModel"))},
 	}
+}
+
+// TemplateRecord keeps a pod template beside the Deployment.
+func TemplateRecord(m *v1alpha1.GptOssModel, name string, pod *corev1.PodTemplateSpec) (*appsv1.ControllerRevision, error) {
+	return template.Record(objectMeta(m, name), pod)
 }

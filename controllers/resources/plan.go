@@ -1,7 +1,10 @@
 package resources
 
 import (
+	"errors"
+	"fmt"
 	"maps"
+	"math"
 	"path"
 	"time"
 
@@ -9,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/gptoss/gptoss-operator/api/v1alpha1"
+	"github.com/gptoss/gptoss-operator/controllers/resources/gpu"
 	"github.com/gptoss/gptoss-operator/engine/model"
 	"github.com/gptoss/gptoss-operator/server/options"
 )
@@ -49,18 +53,27 @@ var (
 	modelCPU = resource.MustParse("1")
 )
 
-// modelConfig is the model's shape: known by its name, or by that of its folder, or else taken for gpt-oss-20b.
-func modelConfig(m *v1alpha1.GptOssModel) model.Config {
+// knownConfig is the model's shape by its name, or by that of its folder.
+func knownConfig(m *v1alpha1.GptOssModel) (model.Config, bool) {
 	names := []string{v1alpha1.DemoModelName}
 	if pvc := m.Spec.Model.Source.PersistentVolumeClaim; pvc != nil {
-		names = []string{path.Base(m.ModelName()), path.Base(pvc.Path), "gpt-oss-20b"}
+		names = []string{path.Base(m.ModelName()), path.Base(pvc.Path)}
 	}
 	for _, name := range names {
 		if c, known := model.Preset(name); known {
-			return c
+			return c, true
 		}
 	}
-	return model.Config{}
+	return model.Config{}, false
+}
+
+// modelConfig is the model's shape, which is taken for that of gpt-oss-20b where it is not known.
+func modelConfig(m *v1alpha1.GptOssModel) model.Config {
+	c, known := knownConfig(m)
+	if !known {
+		c, _ = model.Preset("gpt-oss-20b")
+	}
+	return c
 }
 
 // contextLength is the window that the server will use, in tokens.
@@ -72,35 +85,98 @@ func contextLength(m *v1alpha1.GptOssModel, c model.Config) int {
 	return min(want, c.MaxContext)
 }
 
-// containerResources is the memory plan of the model, overridden resource by resource by the user.
-func containerResources(m *v1alpha1.GptOssModel) corev1.ResourceRequirements {
-	c, o := modelConfig(m), options.Default()
-	bytes := processOverhead + c.Memory(model.Serving{
+// plan is what the built-in server takes of memory, in bytes, and of what.
+func plan(m *v1alpha1.GptOssModel, c model.Config) (model.Memory, int64) {
+	o, e := options.Default(), m.Engine()
+	setEngine(&o, e)
+	memory := c.Memory(model.Serving{
 		ContextLength: contextLength(m, c), Sequences: o.MaxSequences, StepTokens: o.MaxBatchTokens, Shared: true,
-	}).Total
-	bytes = (bytes + mebibyte - 1) / mebibyte * mebibyte
-	requests := corev1.ResourceList{
-		corev1.ResourceCPU:    modelCPU,
-		corev1.ResourceMemory: *resource.NewQuantity(bytes, resource.BinarySI),
-	}
-	if m.Spec.Model.Source.Demo != nil {
-		requests[corev1.ResourceCPU] = demoCPU
-	}
-	if m.Spec.Resources == nil {
-		return corev1.ResourceRequirements{Requests: requests}
-	}
-	for name, limit := range m.Spec.Resources.Limits {
-		if computed, ok := requests[name]; ok && computed.Cmp(limit) > 0 {
-			requests[name] = limit // a request above the limit would be refused
-		}
-	}
-	maps.Copy(requests, m.Spec.Resources.Requests)
-	return corev1.ResourceRequirements{Requests: requests, Limits: m.Spec.Resources.Limits}
+	})
+	return memory, (processOverhead + memory.Total + mebibyte - 1) / mebibyte * mebibyte
 }
 
-// startTime is how long the server may take to read its weights.
-func startTime(m *v1alpha1.GptOssModel) time.Duration {
-	return startMargin + time.Duration(modelConfig(m).CheckpointBytes()/slowestRead)*time.Second
+// containerResources is the memory plan of the model, overridden resource by resource by the user.
+func containerResources(m *v1alpha1.GptOssModel) corev1.ResourceRequirements {
+	var computed corev1.ResourceList
+	if m.Builtin() {
+		_, bytes := plan(m, modelConfig(m))
+		computed = corev1.ResourceList{
+			corev1.ResourceCPU:    modelCPU,
+			corev1.ResourceMemory: *resource.NewQuantity(bytes, resource.BinarySI),
+		}
+		if m.Spec.Model.Source.Demo != nil {
+			computed[corev1.ResourceCPU] = demoCPU
+		}
+		if threads := m.Engine().Threads; threads != nil {
+			computed[corev1.ResourceCPU] = *resource.NewQuantity(int64(*threads), resource.DecimalSI)
+		}
+		if swap := m.Engine().SwapSpace; swap != nil && !swap.IsZero() {
+			computed[corev1.ResourceEphemeralStorage] = swapRoom(*swap)
+		}
+	} else {
+		computed = gpu.Requests(m)
+	}
+	out := corev1.ResourceRequirements{Requests: computed}
+	if given := m.Spec.Resources; given != nil {
+		for name, limit := range given.Limits {
+			if request, ok := computed[name]; ok && request.Cmp(limit) > 0 {
+				computed[name] = limit // a request above the limit would be refused
+			}
+		}
+		maps.Copy(computed, given.Requests)
+		out.Limits = given.Limits
+	}
+	if !m.Builtin() {
+		out = gpu.WithGPU(out)
+	}
+	return out
+}
+
+// ErrResourcesTooSmall is the error of resources that cannot hold the model; the text says what would.
+var ErrResourcesTooSmall = errors.New("spec.resources")
+
+// checkResources refuses what cannot work, where the model is known. A limit must hold all of it: below that, the kernel
+// would read the weights from disk again for every token, or end the server. A request may leave the weights out, which
+// pods of a node share.
+func checkResources(m *v1alpha1.GptOssModel) error {
+	c, known := knownConfig(m)
+	if !known || !m.Builtin() || m.Spec.Resources == nil {
+		return nil
+	}
+	memory, all := plan(m, c)
+	parts := fmt.Sprintf("weights %s, keys and values %s, working memory %s and the process %s; lower engine.contextLength or engine.maxSequences, or raise it",
+		size(memory.Weights), size(memory.KVCache), size(memory.Working), size(processOverhead))
+	if limit, given := m.Spec.Resources.Limits[corev1.ResourceMemory]; given && limit.Value() < all {
+		return fmt.Errorf("%w.limits.memory is %s, but serving %s takes %s: %s", ErrResourcesTooSmall, limit.String(), m.ModelName(), size(all), parts)
+	}
+	own := all - memory.Weights
+	if request, given := m.Spec.Resources.Requests[corev1.ResourceMemory]; given && request.Value() < own {
+		return fmt.Errorf("%w.requests.memory is %s, but serving %s takes %s even where the weights are in memory already: %s",
+			ErrResourcesTooSmall, request.String(), m.ModelName(), size(own), parts)
+	}
+	return nil
+}
+
+// size is a number of bytes for people, in whole mebibytes or tenths of a gibibyte, rounded up.
+func size(bytes int64) string {
+	if mib := (bytes + mebibyte - 1) / mebibyte; mib < 1024 {
+		return fmt.Sprintf("%dMi", mib)
+	}
+	return fmt.Sprintf("%.1fGi", math.Ceil(float64(bytes)/(1<<30)*10)/10)
+}
+
+// swapRoom is the size of the volume for a swap file, which a server would be evicted for filling to the last byte.
+func swapRoom(swap resource.Quantity) resource.Quantity {
+	return *resource.NewQuantity(swap.Value()+64*mebibyte, resource.BinarySI)
+}
+
+// StartTime is how long the server may take to read its weights.
+func StartTime(m *v1alpha1.GptOssModel) time.Duration {
+	margin := startMargin
+	if !m.Builtin() {
+		margin = gpu.LoadMargin
+	}
+	return margin + time.Duration(modelConfig(m).CheckpointBytes()/slowestRead)*time.Second
 }
 
 // drainTime is how long running answers may take to finish: an answer of the default length at the slowest rate.

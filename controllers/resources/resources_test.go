@@ -29,12 +29,32 @@ var specs = map[string]string{
 		engine: {contextLength: 32768},
 		generation: {reasoningLevel: high, maxTokens: 4096, temperature: 0.25, topP: 1},
 		auth: {apiKeys: {secretRef: {name: team-keys, key: keys.txt}}},
-		resources: {requests: {cpu: 8000m}, limits: {memory: 48Gi}}}`,
+		resources: {requests: {cpu: 8000m}, limits: {memory: 96Gi}}}`,
 	"autoscaled": `{model: {name: openai/gpt-oss-20b, source: {persistentVolumeClaim: {claimName: weights}}},
 		autoscaling: {minReplicas: 2, maxReplicas: 6, targetActiveRequests: 12, behavior: {
 			scaleUp: {stabilizationWindowSeconds: 0, selectPolicy: Max, policies: [{type: Pods, value: 2, periodSeconds: 30}]},
 			scaleDown: {stabilizationWindowSeconds: 600}}},
 		monitoring: {serviceMonitor: {interval: 15s, labels: {release: prometheus}}}}`,
+	"tuned": `{model: {source: {persistentVolumeClaim: {claimName: weights, path: gpt-oss-20b}}},
+		engine: {contextLength: 16384, maxSequences: 16, batchSize: 12, maxBatchTokens: 1024, batchTimeout: 100ms, prefixCaching: false, swapSpace: 4Gi, threads: 12},
+		runtime: {image: "registry.example.com/gptoss-server:2", extraArgs: [--log-level=debug], env: [
+			{name: OTEL_EXPORTER_OTLP_ENDPOINT, value: "http://collector:4318"},
+			{name: TOKEN, valueFrom: {secretKeyRef: {name: s, key: k}}}, {name: REGION, valueFrom: {configMapKeyRef: {name: c, key: k}}}]},
+		rollout: {maxSurge: 0, maxUnavailable: 25%, drainTimeout: 2m, onNoCapacity: Recreate, serverUpdates: Automatic},
+		podTemplate: {metadata: {annotations: {mine: "yes"}}, spec: {nodeSelector: {disk: nvme}, priorityClassName: models,
+			tolerations: [{key: models, operator: Exists}],
+			containers: [{name: server, volumeMounts: [{name: extra, mountPath: /extra}]}, {name: proxy, image: envoy, ports: [{containerPort: 9000}]}],
+			volumes: [{name: extra, emptyDir: {}}]}}}`,
+	"vllm": `{model: {source: {persistentVolumeClaim: {claimName: weights, path: gpt-oss-20b}}}, runtime: {type: vllm}}`,
+	"vllm-tuned": `{model: {name: mine, source: {persistentVolumeClaim: {claimName: weights}}},
+		runtime: {type: vllm, image: "registry.example.com/vllm:1", extraArgs: [--async-scheduling], env: [{name: HF_HUB_OFFLINE, value: "0"}]},
+		engine: {contextLength: 32768, maxSequences: 64, maxBatchTokens: 8192, prefixCaching: false, swapSpace: 4Gi, gpuMemoryUtilization: 0.85, enforceEager: false},
+		generation: {maxTokens: 4096, temperature: 0.25, topP: 1}, auth: {anonymous: {}}, rollout: {drainTimeout: 1m},
+		resources: {requests: {cpu: 8}, limits: {nvidia.com/gpu: 2, memory: 64Gi}}}`,
+	"tgi": `{model: {source: {persistentVolumeClaim: {claimName: weights, path: gpt-oss-20b}}}, runtime: {type: tgi}}`,
+	"tgi-tuned": `{model: {source: {persistentVolumeClaim: {claimName: weights, path: gpt-oss-20b}}}, runtime: {type: tgi, extraArgs: [--disable-custom-kernels]},
+		engine: {contextLength: 4096, maxSequences: 64, batchSize: 16, maxBatchTokens: 8192, prefixCaching: true, gpuMemoryUtilization: 0.8, enforceEager: true},
+		generation: {maxTokens: 3000}, auth: {apiKeys: {secretRef: {name: team, key: k}}}, resources: {requests: {amd.com/gpu: 4}}}`,
 	"anonymous": `{model: {source: {demo: {}}}, auth: {anonymous: {}}, autoscaling: {maxReplicas: 3},
 		monitoring: {serviceMonitor: {mode: Disabled}}}`,
 }
@@ -108,9 +128,15 @@ func TestServerArgumentsAreReadBack(t *testing.T) {
 	for name, spec := range specs {
 		t.Run(name, func(t *testing.T) {
 			m := newModel(t, spec)
+			if !m.Builtin() {
+				t.Skip("another program reads its arguments")
+			}
 			want, err := ServerOptions(m)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if m.Spec.Runtime != nil {
+				want.LogLevel = "debug"
 			}
 			d, err := Deployment(m, testImage)
 			if err != nil {
@@ -149,6 +175,9 @@ func TestRevision(t *testing.T) {
 		"another default temperature needs new pods":  {`{model: {source: {demo: {}}}, generation: {temperature: 1}}`, false},
 		"another Secret needs new pods":               {`{model: {source: {demo: {}}}, auth: {apiKeys: {secretRef: {name: k}}}}`, false},
 		"a default that is spelt out changes nothing": {`{model: {source: {demo: {}}}, generation: {temperature: 0.70}}`, true},
+		"the way of a rollout leaves the pods alone":  {`{model: {source: {demo: {}}}, rollout: {maxSurge: 2, onNoCapacity: Recreate}}`, true},
+		"another time to drain needs new pods":        {`{model: {source: {demo: {}}}, rollout: {drainTimeout: 10m}}`, false},
+		"a patch that does nothing changes nothing":   {`{model: {source: {demo: {}}}, podTemplate: {spec: {}}}`, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if same := revision(tc.spec) == base; same != tc.wantSame {
@@ -159,7 +188,7 @@ func TestRevision(t *testing.T) {
 }
 
 func TestRequestsNeverExceedLimits(t *testing.T) {
-	m := newModel(t, `{model: {source: {demo: {}}}, resources: {limits: {memory: 32Mi}}}`)
+	m := newModel(t, `{model: {source: {persistentVolumeClaim: {claimName: mine}}}, resources: {limits: {memory: 32Mi}}}`)
 	r := containerResources(m)
 	request, limit := r.Requests[corev1.ResourceMemory], r.Limits[corev1.ResourceMemory]
 	if request.Cmp(limit) != 0 {

@@ -21,13 +21,17 @@ var allowed = map[string][]string{
 		"server/terminal",
 	},
 	"controllers": {
-		"api/v1alpha1", "controllers/metricsapi", "controllers/resources", "controllers/resources/edge", "controllers/resources/monitor", "controllers/scaling",
+		"api/v1alpha1", "controllers/diagnosis", "controllers/metricsapi", "controllers/resources", "controllers/resources/edge", "controllers/resources/monitor",
+		"controllers/resources/template", "controllers/scaling",
 	},
-	"controllers/metricsapi":        {"api/v1alpha1", "controllers/resources"},
-	"controllers/resources":         {"api/v1alpha1", "engine/model", "server/options"},
-	"controllers/resources/edge":    {"api/v1alpha1", "controllers/resources"},
-	"controllers/resources/monitor": {"api/v1alpha1", "controllers/resources"},
-	"controllers/scaling":           {"api/v1alpha1", "controllers/metricsapi", "controllers/resources"},
+	"controllers/diagnosis":          {"api/v1alpha1", "controllers/resources"},
+	"controllers/metricsapi":         {"api/v1alpha1", "controllers/resources"},
+	"controllers/resources":          {"api/v1alpha1", "controllers/resources/gpu", "controllers/resources/template", "engine/model", "server/options"},
+	"controllers/resources/edge":     {"api/v1alpha1", "controllers/resources"},
+	"controllers/resources/gpu":      {"api/v1alpha1"},
+	"controllers/resources/monitor":  {"api/v1alpha1", "controllers/resources"},
+	"controllers/resources/template": {"api/v1alpha1"},
+	"controllers/scaling":            {"api/v1alpha1", "controllers/metricsapi", "controllers/resources"},
 	"engine": {
 		"engine/cpu", "engine/model", "engine/sample", "engine/sched", "engine/tokenizer", "engine/weights", "engine/weights/packed",
 	},
@@ -87,6 +91,7 @@ var allowed = map[string][]string{
 	"test/client":      {},
 	"test/conformance": {"test/process"}, // a program; its clients' libraries are in modules of their own
 	"test/e2e":         {},
+	"test/e2e/standin": {}, // plays vLLM and TGI
 	"test/limits":      {},
 	"test/manifests":   {},
 	"test/process":     {},

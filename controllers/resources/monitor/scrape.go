@@ -14,8 +14,6 @@ var (
 	PrometheusRuleKind = schema.GroupVersionKind{Group: "monitoring.coreos.com", Version: "v1", Kind: "PrometheusRule"}
 )
 
-const metricsPath = "/v1/metrics"
-
 // Children are what watches the model, on or off as it wants it.
 func Children(m *v1alpha1.GptOssModel) ([]resources.Child, error) {
 	spec := m.Spec.Monitoring
@@ -47,7 +45,7 @@ func serviceMonitor(m *v1alpha1.GptOssModel) (*unstructured.Unstructured, error)
 	if spec == nil {
 		spec = &v1alpha1.ServiceMonitorSpec{}
 	}
-	endpoint := map[string]any{"port": resources.PortName, "path": metricsPath}
+	endpoint := map[string]any{"port": resources.PortName, "path": resources.MetricsPath(m)}
 	if spec.Interval != "" {
 		endpoint["interval"] = spec.Interval
 	}
