@@ -23,8 +23,7 @@ const ContainerName = "server"
 const (
 	healthPath = "/v1/health"
 
-	modelVolume = "model"
-	keysVolume  = "api-keys"
+	keysVolume = "api-keys"
 
 	// startPeriod is short, so that a pod serves soon after its model is loaded.
 	startPeriod = 2
@@ -88,6 +87,7 @@ func podTemplate(m *v1alpha1.GptOssModel, o options.Options, image string) (core
 			Volumes:    volumes(m),
 		},
 	}
+	mountSource(m, &template.Spec)
 	hash, err := revision(&template)
 	if err != nil {
 		return corev1.PodTemplateSpec{}, err
@@ -148,11 +148,6 @@ func probe(period, timeout, failures int32) *corev1.Probe {
 
 func volumes(m *v1alpha1.GptOssModel) []corev1.Volume {
 	var all []corev1.Volume
-	if pvc := m.Spec.Model.Source.PersistentVolumeClaim; pvc != nil {
-		all = append(all, corev1.Volume{Name: modelVolume, VolumeSource: corev1.VolumeSource{
-			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: pvc.ClaimName, ReadOnly: true},
-		}})
-	}
 	if secret, entry := m.APIKeySecret(); secret != "" {
 		all = append(all, corev1.Volume{Name: keysVolume, VolumeSource: corev1.VolumeSource{
 			Secret: &corev1.SecretVolumeSource{
@@ -169,10 +164,7 @@ func volumes(m *v1alpha1.GptOssModel) []corev1.Volume {
 func volumeMounts(m *v1alpha1.GptOssModel) []corev1.VolumeMount {
 	var all []corev1.VolumeMount
 	for _, v := range volumes(m) {
-		switch v.Name {
-		case modelVolume:
-			all = append(all, corev1.VolumeMount{Name: v.Name, MountPath: modelsDir, ReadOnly: true})
-		case keysVolume:
+		if v.Name == keysVolume {
 			all = append(all, corev1.VolumeMount{Name: v.Name, MountPath: keysDir, ReadOnly: true})
 		}
 	}

@@ -3,6 +3,7 @@ package resources
 import (
 	"maps"
 	"path"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -49,11 +50,12 @@ var (
 	modelCPU = resource.MustParse("1")
 )
 
-// modelConfig is the model's shape: known by its name, or by that of its folder, or else taken for gpt-oss-20b.
+// modelConfig is the model's shape: known by its name, or by that of its source, or else taken for gpt-oss-20b.
 func modelConfig(m *v1alpha1.GptOssModel) model.Config {
 	names := []string{v1alpha1.DemoModelName}
-	if pvc := m.Spec.Model.Source.PersistentVolumeClaim; pvc != nil {
-		names = []string{path.Base(m.ModelName()), path.Base(pvc.Path), "gpt-oss-20b"}
+	if source := m.Spec.Model.Source; source.Demo == nil {
+		names = append(family(path.Base(m.ModelName())), family(source.Name())...)
+		names = append(names, "gpt-oss-20b")
 	}
 	for _, name := range names {
 		if c, known := model.Preset(name); known {
@@ -61,6 +63,17 @@ func modelConfig(m *v1alpha1.GptOssModel) model.Config {
 		}
 	}
 	return model.Config{}
+}
+
+// family returns a name and what is left of it without the last of its parts, and so on: gpt-oss-120b-mxfp4 is a gpt-oss-120b.
+func family(name string) []string {
+	name = strings.ToLower(name)
+	names := []string{name}
+	for i := strings.LastIndexAny(name, "-._"); i > 0; i = strings.LastIndexAny(name, "-._") {
+		name = name[:i]
+		names = append(names, name)
+	}
+	return names
 }
 
 // contextLength is the window that the server will use, in tokens.

@@ -17,10 +17,11 @@ var allowed = map[string][]string{
 	"cmd/gptoss-operator": {"api/v1alpha1", "controllers"},
 	"cmd/gptoss-server": {
 		"engine", "engine/cpu", "engine/demo", "engine/harmony", "engine/kernel", "engine/model", "engine/tokenizer", "engine/tokenizer/o200k",
-		"engine/weights", "engine/weights/packed", "engine/weights/placement", "server", "server/bench", "server/heap", "server/inspect", "server/options", "server/pack", "server/pull", "server/synth",
+		"engine/weights", "engine/weights/packed", "engine/weights/placement", "server", "server/bench", "server/cache", "server/heap", "server/inspect", "server/options", "server/pack", "server/pull", "server/synth",
 		"server/terminal",
 	},
-	"controllers":           {"api/v1alpha1", "controllers/resources"},
+	"controllers":           {"api/v1alpha1", "controllers/resources", "controllers/weights"},
+	"controllers/weights":   {"api/v1alpha1", "controllers/resources", "server/options"},
 	"controllers/resources": {"api/v1alpha1", "engine/model", "server/options"},
 	"engine": {
 		"engine/cpu", "engine/model", "engine/sample", "engine/sched", "engine/tokenizer", "engine/weights", "engine/weights/packed",
@@ -60,6 +61,7 @@ var allowed = map[string][]string{
 		"engine", "engine/cpu", "engine/kernel", "engine/model", "engine/weights", "engine/weights/mapping", "engine/weights/packed",
 		"engine/weights/placement", "server/terminal",
 	},
+	"server/cache":     {"server/options", "server/pack", "server/pull", "server/terminal"},
 	"server/inspect":   {"engine/cpu", "engine/model", "engine/weights", "engine/weights/packed"},
 	"server/openai":    {},
 	"server/openapi":   {},
