@@ -22,12 +22,13 @@ type observation struct {
 	pods       []corev1.Pod                           // all pods of the Deployment, of whatever revision
 	revision   string                                 // of the pods that spec wants
 	failure    error                                  // what ended the steps, or nil
+	download   *v1alpha1.DownloadStatus               // nil when none runs
 }
 
 // observe reads the children back from the cache.
 func (r *Reconciler) observe(ctx context.Context, p *pass, failure error) (observation, error) {
 	m := p.model
-	o := observation{model: m, deployment: p.deployment, failure: failure}
+	o := observation{model: m, deployment: p.deployment, failure: failure, download: p.download}
 	key := client.ObjectKeyFromObject(m)
 	if o.deployment == nil {
 		d := &appsv1.Deployment{}

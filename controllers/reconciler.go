@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/gptoss/gptoss-operator/api/v1alpha1"
+	"github.com/gptoss/gptoss-operator/controllers/weights"
 )
 
 // Reconciler makes GptOssModels true.
@@ -33,6 +34,7 @@ type Reconciler struct {
 	ServerImage string
 
 	monitors *optionalAPI // the Prometheus operator's ServiceMonitor
+	keeper   *weights.Keeper
 	rejected rejections
 }
 
@@ -40,6 +42,7 @@ type Reconciler struct {
 type pass struct {
 	model      *v1alpha1.GptOssModel
 	deployment *appsv1.Deployment // as the API server returned or the cache holds it; nil before the step workload
+	download   *v1alpha1.DownloadStatus
 }
 
 // step makes one part of the model true. Its error ends the run: a stall, errWait, or a failure to try again.
@@ -51,6 +54,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err := r.Client.Get(ctx, req.NamespacedName, m); err != nil {
 		if client.IgnoreNotFound(err) == nil {
 			r.rejected.forget(req.NamespacedName)
+			r.keeper.Forget(req.NamespacedName)
 			return ctrl.Result{}, nil
 		}
 		return ctrl.Result{}, fmt.Errorf("controllers: read GptOssModel: %w", err)

@@ -90,7 +90,7 @@ func startManager(config *rest.Config) func() {
 	Expect(err).NotTo(HaveOccurred())
 	r := &Reconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("test"), ServerImage: testImage}
 	ctx, cancel := context.WithCancel(context.Background())
-	Expect(r.SetupWithManager(ctx, mgr, Options{MaxConcurrentReconciles: 4, APICheckInterval: 200 * time.Millisecond})).To(Succeed())
+	Expect(r.SetupWithManager(ctx, mgr, Options{MaxConcurrentReconciles: 4, APICheckInterval: 200 * time.Millisecond, ProgressInterval: progressInterval})).To(Succeed())
 	ended := make(chan error, 1)
 	go func() { ended <- mgr.Start(ctx) }()
 	return func() {

@@ -133,7 +133,7 @@ type HTTPSource struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:validation:Pattern=`^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?/([A-Za-z0-9._~%!$&'()*+,;=:@/-]*/)?[A-Za-z0-9._~%+-]+(\?[A-Za-z0-9._~%!$&'()*+,;=:@/?-]*)?$`
+	// +kubebuilder:validation:Pattern=`^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?/([A-Za-z0-9._~%!&'()*+,;=:@/-]*/)?[A-Za-z0-9._~%+-]+(\?[A-Za-z0-9._~%!&'()*+,;=:@/?-]*)?$`
 	URL string `json:"url"`
 
 	// sha256 is the checksum of the file. Whatever has another one is not served.

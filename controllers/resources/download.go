@@ -29,6 +29,9 @@ const (
 	// AnnotationRecipe, on Jobs, is a hash of what they download, and with which token.
 	AnnotationRecipe = "gptoss.dev/recipe"
 
+	// AnnotationClaim, on Jobs, is the unique id of the claim whose volume they filled: one of the same name is another.
+	AnnotationClaim = "gptoss.dev/claim"
+
 	downloadName      = "gptoss-download" // no pod of the server's, and none of its Service's
 	componentDownload = "download"
 	componentClean    = "clean"
@@ -94,8 +97,8 @@ func cacheSize(m *v1alpha1.GptOssModel) resource.Quantity {
 
 // Situation is what a download depends on beside the model.
 type Situation struct {
-	// TokenVersion is that of the Secret with the token.
-	TokenVersion string
+	// TokenVersion is that of the Secret with the token, Claim the unique id of the volume's claim.
+	TokenVersion, Claim string
 	// Keep are the folders that pods run on.
 	Keep []string
 	// Fresh: the volume is bound to no node or zone yet.
@@ -116,7 +119,8 @@ func Download(m *v1alpha1.GptOssModel, image string, s Situation) (*batchv1.Job,
 		o.Source, o.SHA256 = http.URL, http.SHA256
 	}
 	name, entry := m.Spec.Model.Source.Token()
-	recipe, err := recipe(o, name, entry, s.TokenVersion)
+	size := cacheSize(m)
+	recipe, err := recipe(o, name, entry, s.TokenVersion, s.Claim, size.String())
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +129,7 @@ func Download(m *v1alpha1.GptOssModel, image string, s Situation) (*batchv1.Job,
 		return nil, fmt.Errorf("resources: options of the download: %w", err)
 	}
 	job := cacheJob(m, image, o.Folder, componentDownload, o)
-	job.Annotations = map[string]string{AnnotationRecipe: recipe}
+	job.Annotations = map[string]string{AnnotationRecipe: recipe, AnnotationClaim: s.Claim}
 	job.Spec.BackoffLimit = new(int32(downloadTries))
 	job.Spec.PodFailurePolicy = downloadFailures()
 	c := &job.Spec.Template.Spec.Containers[0]
@@ -148,8 +152,8 @@ func Download(m *v1alpha1.GptOssModel, image string, s Situation) (*batchv1.Job,
 }
 
 // recipe tells downloads apart that must not go on as they were begun.
-func recipe(o options.Cache, secret, entry, version string) (string, error) {
-	text, err := json.Marshal([]any{o, secret, entry, version})
+func recipe(o options.Cache, more ...string) (string, error) {
+	text, err := json.Marshal([]any{o, more})
 	if err != nil {
 		return "", fmt.Errorf("resources: hash of download: %w", err)
 	}

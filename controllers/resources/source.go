@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -63,6 +64,21 @@ func modelPath(m *v1alpha1.GptOssModel) string {
 		return path.Join(modelsDir, WeightsFolder(m), packedFile(m))
 	case s.Downloaded():
 		return path.Join(modelsDir, WeightsFolder(m), options.CacheFiles)
+	}
+	return ""
+}
+
+// servedFolder finds the folder of downloaded weights in an argument, whichever runtime it is for.
+var servedFolder = regexp.MustCompile(`(?:^|=)` + modelsDir + `/(` + folderPrefix + `[0-9a-f]{10})(?:/|$)`)
+
+// FolderOf is the folder of downloaded weights that a pod serves, and empty if it serves others.
+func FolderOf(pod *corev1.PodSpec) string {
+	for i := range pod.Containers {
+		for _, arg := range slices.Concat(pod.Containers[i].Command, pod.Containers[i].Args) {
+			if found := servedFolder.FindStringSubmatch(arg); found != nil {
+				return found[1]
+			}
+		}
 	}
 	return ""
 }
