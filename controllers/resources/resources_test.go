@@ -35,6 +35,11 @@ var specs = map[string]string{
 			scaleUp: {stabilizationWindowSeconds: 0, selectPolicy: Max, policies: [{type: Pods, value: 2, periodSeconds: 30}]},
 			scaleDown: {stabilizationWindowSeconds: 600}}},
 		monitoring: {serviceMonitor: {interval: 15s, labels: {release: prometheus}}}}`,
+	"huggingface": `{model: {source: {huggingFace: {repo: openai/gpt-oss-120b, revision: v2, endpoint: "https://hub.example.com/",
+		tokenSecretRef: {name: hub}}}, cache: {size: 300Gi, storageClassName: fast, accessModes: [ReadWriteMany], reclaimPolicy: Delete}}, replicas: 3}`,
+	"http": `{model: {source: {http: {url: "https://files.example.com/gpt-oss-20b-mxfp4.gguf", secretRef: {name: files, key: bearer},
+		sha256: "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"}}}}`,
+	"image": `{model: {source: {image: {reference: "registry.example.com/gpt-oss-20b:1.0", pullPolicy: IfNotPresent, path: models}}}}`,
 	"anonymous": `{model: {source: {demo: {}}}, auth: {anonymous: {}}, autoscaling: {maxReplicas: 3},
 		monitoring: {serviceMonitor: {mode: Disabled}}}`,
 }
@@ -62,6 +67,13 @@ func build(t *testing.T, m *v1alpha1.GptOssModel) []runtime.Object {
 	}
 	if !m.Anonymous() && m.NamedSecret() == nil {
 		objects = append(objects, Secret(m, []byte("sk-test")))
+	}
+	if m.Spec.Model.Source.Downloaded() {
+		download, err := Download(m, testImage, Situation{TokenVersion: "7", Claim: "8888-9999", Keep: []string{"model-0123456789"}, Fresh: m.Spec.Replicas == nil})
+		if err != nil {
+			t.Fatal(err)
+		}
+		objects = append(objects, CacheClaim(m), download, Clean(m, testImage))
 	}
 	deployment, err := Deployment(m, testImage)
 	if err != nil {

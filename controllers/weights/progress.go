@@ -28,6 +28,7 @@ const (
 	askTimeout = 2 * time.Second
 	maxAnswer  = 64 << 10
 	maxMessage = 1024 // of a condition, which people read
+	maxSeconds = 1 << 30
 )
 
 // Asker gets the progress of a download.
@@ -152,6 +153,9 @@ func decode(data []byte) (p options.CacheProgress, err error) {
 	if p.Bytes < 0 || p.TotalBytes < 0 || p.SecondsLeft != nil && *p.SecondsLeft < 0 {
 		return p, errors.New("weights: progress: negative numbers")
 	}
+	if p.SecondsLeft != nil {
+		p.SecondsLeft = new(min(*p.SecondsLeft, maxSeconds))
+	}
 	p.Trouble = shorten(strings.ToValidUTF8(p.Trouble, ""))
 	return p, nil
 }
@@ -191,7 +195,7 @@ func describe(m *v1alpha1.GptOssModel, p *options.CacheProgress) string {
 	if p.TotalBytes > 0 {
 		fmt.Fprintf(&b, ": %s of %s", gigabytes(p.Bytes), gigabytes(p.TotalBytes))
 		if p.SecondsLeft != nil {
-			fmt.Fprintf(&b, ", about %s left", time.Duration(coarse(min(*p.SecondsLeft, 1<<30)))*time.Second)
+			fmt.Fprintf(&b, ", about %s left", time.Duration(coarse(*p.SecondsLeft))*time.Second)
 		}
 	}
 	if p.Trouble != "" {
