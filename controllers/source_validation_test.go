@@ -1,12 +1,16 @@
 package controllers
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
 )
 
 // model wraps what stands below spec.model.
@@ -50,6 +54,22 @@ var _ = Describe("the API server, of sources,", func() {
 		Entry("an unknown reclaim policy", `source: {huggingFace: {repo: a/b}}, cache: {reclaimPolicy: Recycle}`, "cache.reclaimPolicy"),
 		Entry("a class that is no name", `source: {huggingFace: {repo: a/b}}, cache: {storageClassName: "A b"}`, "cache.storageClassName"),
 	)
+
+	It("takes the samples", func(ctx SpecContext) {
+		files, err := filepath.Glob("../config/samples/[a-jl-z]*.yaml") // all but kustomization.yaml
+		Expect(err).NotTo(HaveOccurred())
+		Expect(len(files)).To(BeNumerically(">", 4))
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			Expect(err).NotTo(HaveOccurred())
+			for document := range strings.SplitSeq(string(text), "\n---\n") {
+				var u unstructured.Unstructured
+				Expect(yaml.Unmarshal([]byte(document), &u.Object)).To(Succeed())
+				u.SetNamespace("default")
+				Expect(k8s.Create(ctx, &u, client.DryRunAll, client.FieldValidation("Strict"))).To(Succeed(), file)
+			}
+		}
+	})
 
 	DescribeTable("takes", func(ctx SpecContext, text string) {
 		Expect(k8s.Create(ctx, fromYAML("default", "good", model(text)), client.DryRunAll)).To(Succeed())

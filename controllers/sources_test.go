@@ -122,7 +122,7 @@ type teller struct {
 func newTeller(p options.CacheProgress) *teller {
 	t := &teller{}
 	t.at.Store(&p)
-	t.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	t.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		t.asked.Add(1)
 		_ = json.NewEncoder(w).Encode(t.at.Load())
 	}))

@@ -345,7 +345,8 @@ type ResourcesSpec struct {
 	Limits map[corev1.ResourceName]resource.Quantity `json:"limits,omitempty"`
 }
 
-// GptOssModelStatus says what runs. It holds nothing that moves without a transition.
+// GptOssModelStatus says what runs. It holds nothing that moves without a transition, but for how
+// far a download is.
 type GptOssModelStatus struct {
 	// observedGeneration is the generation of the spec that this status speaks of.
 	// +optional

@@ -121,7 +121,7 @@ type ImageSource struct {
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=512
 // +kubebuilder:validation:Pattern=`^[A-Za-z0-9_][A-Za-z0-9._/-]*$`
-// +kubebuilder:validation:XValidation:rule="!self.split('/').exists(e, e == '..' || e == '.' || e == ”)",message="path must be relative and clean: no leading or trailing '/', no '//', no '.' or '..'"
+// +kubebuilder:validation:XValidation:rule="!self.split('/').exists(e, e == '..' || e == '.' || size(e) == 0)",message="path must be relative and clean: no leading or trailing '/', no '//', no '.' or '..'"
 type SourcePath string
 
 // HTTPSource names one file on a web server.

@@ -19,17 +19,19 @@ import (
 )
 
 const (
-	// DownloadContainer is the name of the container of a download, ProgressPort that of its port.
+	// DownloadContainer is the name of the container of a download.
 	DownloadContainer = "download"
-	ProgressPort      = "progress"
 
-	// LabelWeights, on Jobs and their pods, is the folder that they fill, or keep.
+	// ProgressPort is the name of the port where it answers how far it is.
+	ProgressPort = "progress"
+
+	// LabelWeights on Jobs and their pods is the folder that they fill, or keep.
 	LabelWeights = "gptoss.dev/weights"
 
-	// AnnotationRecipe, on Jobs, is a hash of what they download, and with which token.
+	// AnnotationRecipe on Jobs is a hash of what they download, and with which token.
 	AnnotationRecipe = "gptoss.dev/recipe"
 
-	// AnnotationClaim, on Jobs, is the unique id of the claim whose volume they filled: one of the same name is another.
+	// AnnotationClaim on Jobs is the unique id of the claim whose volume they filled: one of the same name is another.
 	AnnotationClaim = "gptoss.dev/claim"
 
 	downloadName      = "gptoss-download" // no pod of the server's, and none of its Service's

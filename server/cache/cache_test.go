@@ -328,4 +328,3 @@ func TestTracker(t *testing.T) {
 		}
 	}
 }
-

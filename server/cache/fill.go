@@ -76,10 +76,9 @@ func (w *work) clean() error {
 	if err != nil {
 		return fmt.Errorf("--root: %w", err)
 	}
-	defer root.Close()
 	entries, err := fs.ReadDir(root.FS(), ".")
 	if err != nil {
-		return fmt.Errorf("--root: %w", err)
+		return errors.Join(fmt.Errorf("--root: %w", err), root.Close())
 	}
 	var failed []error
 	for _, e := range entries {
@@ -92,7 +91,7 @@ func (w *work) clean() error {
 			failed = append(failed, fmt.Errorf("remove %s: %w", name, err))
 		}
 	}
-	return errors.Join(failed...)
+	return errors.Join(append(failed, root.Close())...)
 }
 
 // fetch brings the files. A complete download is taken as it is: a branch that has moved since is not looked at, so that
