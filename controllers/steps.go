@@ -95,9 +95,6 @@ func (r *Reconciler) workload(ctx context.Context, p *pass) error {
 		}
 		desired.Spec.Replicas = replicas(p.model, *live)
 	})
-	if s := weights.Unsupported(p.model, err); s != nil {
-		return held(s)
-	}
 	return err
 }
 

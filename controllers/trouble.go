@@ -124,8 +124,11 @@ func exitTrouble(ended *corev1.ContainerStateTerminated, loops bool) trouble {
 	return trouble{reason: v1alpha1.ReasonCrashLooping, message: shorten(text), stalled: loops}
 }
 
-// pullMessage leaves out the kubelet's back-off, which comes and goes with every attempt.
+// pullMessage leaves out the kubelet's back-off, which comes and goes with every attempt. The image may be one with weights.
 func pullMessage(image, message string) string {
+	if _, rest, found := strings.Cut(message, `ulling image "`); found {
+		image, _, _ = strings.Cut(rest, `"`)
+	}
 	if _, cause, found := strings.Cut(message, "ErrImagePull: "); found {
 		message = cause
 	}

@@ -5,7 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
+	"sync/atomic"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -48,6 +48,7 @@ type Keeper struct {
 	Now func() time.Time
 
 	answers answers
+	images  atomic.Bool // the cluster has shown that it mounts images
 }
 
 // Ensure takes the next step towards the weights of the model. A nil State means that pods can be made.
@@ -55,6 +56,11 @@ func (k *Keeper) Ensure(ctx context.Context, m *v1alpha1.GptOssModel) (*State, e
 	source := m.Spec.Model.Source
 	if source.PersistentVolumeClaim != nil {
 		if s, err := k.checkClaim(ctx, m.Namespace, source.PersistentVolumeClaim.ClaimName); s != nil || err != nil {
+			return s, err
+		}
+	}
+	if source.Image != nil {
+		if s, err := k.checkImages(ctx, m); s != nil || err != nil {
 			return s, err
 		}
 	}
@@ -184,25 +190,6 @@ func (k *Keeper) folders(ctx context.Context, m *v1alpha1.GptOssModel) (used []s
 // others returns the folders but one.
 func others(folders []string, folder string) []string {
 	return slices.DeleteFunc(slices.Clone(folders), func(f string) bool { return f == folder })
-}
-
-// Unsupported explains why the cluster does not take a Deployment with an image as a volume, and is nil where that is not
-// the reason. A cluster that knows the field but has the feature off drops it, which leaves a volume of no kind.
-func Unsupported(m *v1alpha1.GptOssModel, err error) *State {
-	if m.Spec.Model.Source.Image == nil || err == nil {
-		return nil
-	}
-	text := err.Error()
-	dropped := strings.Contains(text, "must specify a volume type")
-	unknown := strings.Contains(text, ".image: field not declared in schema") || strings.Contains(text, `unknown field "spec.template.spec.volumes`)
-	if !dropped && !unknown {
-		return nil
-	}
-	return &State{
-		Reason: v1alpha1.ReasonImageVolumeUnsupported, Stalled: true, Retry: retryAfter,
-		Message: "this cluster does not mount images as volumes: model.source.image takes Kubernetes 1.35, or 1.31 with the feature gate " +
-			"ImageVolume on; put the weights into a volume (persistentVolumeClaim), or let them be downloaded (huggingFace, http)",
-	}
 }
 
 func waiting(message string) *State {

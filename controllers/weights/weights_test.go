@@ -128,30 +128,6 @@ func TestOverHTTP(t *testing.T) {
 	}
 }
 
-func TestUnsupported(t *testing.T) {
-	image := v1alpha1.ModelSource{Image: &v1alpha1.ImageSource{Reference: "x"}}
-	for name, tc := range map[string]struct {
-		source v1alpha1.ModelSource
-		err    error
-		want   bool
-	}{
-		"the feature is off": {image, errors.New(`Deployment.apps "chat" is invalid: spec.template.spec.volumes[0]: Required value: must specify a volume type`), true},
-		"the field is unknown": {
-			image, errors.New(`failed to create typed patch object (team/chat; apps/v1, Kind=Deployment): .spec.template.spec.volumes[name="model"].image: field not declared in schema`), true,
-		},
-		"another trouble": {image, errors.New("etcdserver: request timed out"), false},
-		"no trouble":      {image, nil, false},
-		"another source":  {v1alpha1.ModelSource{Demo: &v1alpha1.DemoSource{}}, errors.New("must specify a volume type"), false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := Unsupported(modelOf(tc.source), tc.err)
-			if (s != nil) != tc.want || s != nil && (s.Reason != v1alpha1.ReasonImageVolumeUnsupported || !s.Stalled) {
-				t.Errorf("%+v, want an answer: %t", s, tc.want)
-			}
-		})
-	}
-}
-
 func TestPodTrouble(t *testing.T) {
 	waitingFor := func(reason, message string) corev1.PodStatus {
 		return corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{Image: "i", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: message}}}}}

@@ -39,6 +39,7 @@ spec:
     source: {huggingFace: {repo: acme/gpt-oss-demo, endpoint: %q}}
     cache: {storageClassName: "", size: 1Gi}
   replicas: 2
+  resources: {requests: {cpu: 50m}}
 `
 
 const fileModel = `
@@ -49,6 +50,7 @@ spec:
   model:
     source: {http: {url: %q, sha256: "%064d"}}
     cache: {storageClassName: "", reclaimPolicy: Delete}
+  resources: {requests: {cpu: 50m}}
 `
 
 // startHub serves the demo model's files, and one packed file, inside the node's network. It returns the base URL and the
