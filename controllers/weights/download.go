@@ -164,7 +164,7 @@ func (k *Keeper) watch(ctx context.Context, d *download) *State {
 	switch {
 	case last != nil && last.Status.Phase == corev1.PodRunning:
 		at := k.progress(ctx, client.ObjectKeyFromObject(d.model), last)
-		return &State{Reason: v1alpha1.ReasonDownloadingWeights, Message: describe(d.model, at), Retry: k.Interval, Download: status(at)}
+		return &State{Reason: v1alpha1.ReasonDownloadingWeights, Message: describe(d.model, at), Retry: patience(at, k.Interval), Download: status(at)}
 	case last != nil && last.Status.Phase == corev1.PodPending:
 		if s := podTrouble(last); s != nil {
 			return s

@@ -29,6 +29,7 @@ const (
 	maxAnswer  = 64 << 10
 	maxMessage = 1024 // of a condition, which people read
 	maxSeconds = 1 << 30
+	earlyShare = 5 // of the interval
 )
 
 // Asker gets the progress of a download.
@@ -57,7 +58,7 @@ func (a *answers) due(key types.NamespacedName, pod types.UID, now time.Time, in
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	last, known := a.last[key]
-	if known && last.pod == pod && now.Sub(last.at) < interval {
+	if known && last.pod == pod && now.Sub(last.at) < patience(last.progress, interval) {
 		return last.progress, false
 	}
 	if last.pod != pod {
@@ -78,6 +79,19 @@ func (a *answers) note(key types.NamespacedName, pod types.UID, p options.CacheP
 		last.progress = &p
 		a.last[key] = last
 	}
+}
+
+// early reports whether a download has only begun to ask what there is: there is nothing to show yet.
+func early(p *options.CacheProgress) bool {
+	return p != nil && p.Phase == options.CacheDownloading && p.Bytes == 0 && p.TotalBytes == 0 && p.Trouble == ""
+}
+
+// patience is how long to wait for the next answer: until there is something to show it is asked more often.
+func patience(p *options.CacheProgress, interval time.Duration) time.Duration {
+	if early(p) {
+		return interval / earlyShare
+	}
+	return interval
 }
 
 // progress asks the pod, if it is time to, and returns the last answer; nil when there was none. A pod that does not answer
@@ -162,7 +176,7 @@ func decode(data []byte) (p options.CacheProgress, err error) {
 
 // status is progress as the object shows it.
 func status(p *options.CacheProgress) *v1alpha1.DownloadStatus {
-	if p == nil {
+	if p == nil || early(p) {
 		return nil
 	}
 	s := &v1alpha1.DownloadStatus{Phase: p.Phase, Bytes: p.Bytes, TotalBytes: p.TotalBytes}

@@ -64,7 +64,11 @@ func TestProgress(t *testing.T) {
 		if url != "http://[fd00::7]:8080/progress" {
 			t.Errorf("asked %s", url)
 		}
-		return options.CacheProgress{Bytes: int64(asked)}, fails
+		p := options.CacheProgress{Phase: options.CacheDownloading, Bytes: int64(asked)}
+		if asked == 1 {
+			p.Bytes = 0 // it only asks the source itself
+		}
+		return p, fails
 	}}
 	key := types.NamespacedName{Namespace: "team", Name: "chat"}
 	pod := &corev1.Pod{}
@@ -84,13 +88,15 @@ func TestProgress(t *testing.T) {
 		wantAsked  int
 		wantNobody bool
 	}{
-		{what: "the first time", pod: "1", wantBytes: 1, wantAsked: 1},
-		{what: "too early", after: 14 * time.Second, pod: "1", wantBytes: 1, wantAsked: 1},
-		{what: "in time", after: time.Second, pod: "1", wantBytes: 2, wantAsked: 2},
-		{what: "no answer", after: 15 * time.Second, pod: "1", fails: errors.New("timeout"), wantBytes: 2, wantAsked: 3},
-		{what: "no answer, asked a moment ago", after: time.Second, pod: "1", fails: errors.New("timeout"), wantBytes: 2, wantAsked: 3},
-		{what: "another pod says nothing", pod: "2", fails: errors.New("timeout"), wantAsked: 4, wantNobody: true},
-		{what: "another pod", after: 15 * time.Second, pod: "2", wantBytes: 5, wantAsked: 5},
+		{what: "the first time", pod: "1", wantBytes: 0, wantAsked: 1},
+		{what: "too early, with nothing to show", after: 2 * time.Second, pod: "1", wantBytes: 0, wantAsked: 1},
+		{what: "in time, with nothing to show", after: time.Second, pod: "1", wantBytes: 2, wantAsked: 2},
+		{what: "too early", after: 14 * time.Second, pod: "1", wantBytes: 2, wantAsked: 2},
+		{what: "in time", after: time.Second, pod: "1", wantBytes: 3, wantAsked: 3},
+		{what: "no answer", after: 15 * time.Second, pod: "1", fails: errors.New("timeout"), wantBytes: 3, wantAsked: 4},
+		{what: "no answer, asked a moment ago", after: time.Second, pod: "1", fails: errors.New("timeout"), wantBytes: 3, wantAsked: 4},
+		{what: "another pod says nothing", pod: "2", fails: errors.New("timeout"), wantAsked: 5, wantNobody: true},
+		{what: "another pod", after: 15 * time.Second, pod: "2", wantBytes: 6, wantAsked: 6},
 	}
 	for _, s := range steps {
 		now, fails, pod.UID = now.Add(s.after), s.fails, s.pod

@@ -129,6 +129,9 @@ var _ = Describe("a GptOssModel whose weights are downloaded", Ordered, func() {
 		mustKubectl(fmt.Sprintf(volume, "hub", dir), "apply", "-f", "-")
 		mustKubectl(fmt.Sprintf(hubModel, url), "apply", "-f", "-")
 		Eventually(ready(ns, "hub")).Should(HavePrefix("False DownloadingWeights "))
+		Eventually(func() string {
+			return mustKubectl("", "-n", ns, "get", "gom", "hub", "-o", "jsonpath={.status.download.phase} {.status.download.totalBytes}")
+		}).Should(MatchRegexp("^Downloading [1-9]"), "the operator reads it from the download's pod")
 		Eventually(ready(ns, "hub")).Should(HavePrefix("True "))
 		Expect(asked(url, "model.safetensors")).To(Equal(1))
 		files := weightsIn(dir)

@@ -10,6 +10,7 @@ const [repository, files] = process.argv.slice(2)
 const commit = '0123456789012345678901234567890123456789'
 const api = '/api/models/acme/gpt-oss-demo/'
 const count = {}
+const patience = 6000 // of those who fetch weights: long enough for them to be seen at it
 
 function entry(name) {
   const data = readFileSync(join(repository, name))
@@ -37,7 +38,8 @@ const server = createServer((request, response) => {
     response.writeHead(404, { 'X-Error-Code': 'RepoNotFound' }).end()
     return
   }
-  response.writeHead(200, { 'Content-Length': Buffer.byteLength(body) }).end(body)
+  const wait = request.url.endsWith('.safetensors') ? patience : 0
+  setTimeout(() => response.writeHead(200, { 'Content-Length': Buffer.byteLength(body) }).end(body), wait)
 })
 server.listen(0, () => console.log(server.address().port))
 process.stdin.resume().on('end', () => process.exit(0))
