@@ -13,7 +13,7 @@ export GPTOSS_CACHE
 
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 TOOL     := go tool -modfile=$(CURDIR)/hack/tools/go.mod
-MODULES  := hack/cluster hack/demo hack/demo-model hack/tokenizer-check test/conformance/golang
+MODULES  := hack/cluster hack/demo hack/demo-model hack/tokenizer-check test/conformance/golang test/page
 IMAGES   := bin/gptoss-operator.tar bin/gptoss-server.tar
 
 ##@ General
@@ -62,6 +62,14 @@ test: bin/cluster ## All tests with the race detector, the operator's against a 
 .PHONY: test-arm64
 test-arm64: ## The kernels' tests on emulated arm64 processors (fetches QEMU once, without root).
 	hack/test-arm64
+
+.PHONY: test-redis
+test-redis: ## Limits that servers share through a real Redis, which dies meanwhile (fetches it once, without root).
+	hack/test-redis
+
+.PHONY: test-page
+test-page: build ## The chat page in a headless Chromium (fetched once, without root, where none is installed).
+	browser=$$(hack/chromium) && cd test/page && CHROMIUM="$$browser" go test -tags e2e -count 1 -timeout 10m ./...
 
 .PHONY: lint
 lint: ## Run the linters.
@@ -135,7 +143,7 @@ undeploy: ## Remove CRD and operator.
 	$(KUBECTL) delete -k config/default --ignore-not-found
 
 .PHONY: e2e
-e2e: build bin/cluster bin/demo ## End-to-end tests on the local Kubernetes, with the openai npm client.
+e2e: build bin/cluster bin/demo test-redis test-page ## End-to-end tests on the local Kubernetes, limits in a real Redis, the chat page in Chromium, real clients.
 	go test -tags e2e -count 1 -timeout 25m -v ./test/e2e/...
 	go run ./test/conformance --clients node,go
 

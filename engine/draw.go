@@ -29,13 +29,37 @@ func (d *draw) run() {
 		t.sampler.Prompt(t.request.Prompt)
 	}
 	allow := t.forbidStop(d.logits)
-	d.token.ID = t.sampler.Sample(d.logits)
+	d.token.ID, d.err = t.sample(d.logits)
 	allow()
+	if d.err != nil {
+		return
+	}
 	if n := t.request.Logprobs; n != nil {
 		top := make([]sample.Logprob, *n)
 		chosen, found := t.sampler.Logprob(d.logits, d.token.ID, top)
 		d.token.Logprobs = &Logprobs{Chosen: chosen, Top: top[:found]}
 	}
+}
+
+// sample draws among the tokens that the request's constraint allows. Log probabilities stay those of the model: what a
+// constraint rules out keeps its share.
+func (t *task) sample(logits []float32) (int32, error) {
+	c := t.request.Constraint
+	if c == nil {
+		return t.sampler.Sample(logits), nil
+	}
+	mask := t.sampler.Mask()
+	if !c.Mask(mask) {
+		id := t.sampler.Sample(logits)
+		c.Accept(id)
+		return id, nil
+	}
+	id, ok := t.sampler.SampleMasked(logits, mask)
+	if !ok {
+		return 0, ErrNothingAllowed
+	}
+	c.Accept(id)
+	return id, nil
 }
 
 // forbidStop makes stop tokens impossible as long as the request asks for more tokens. What it returns undoes that, so that

@@ -15,4 +15,6 @@ var (
 	// ErrInvalidRequest says that the request can never be run: an empty prompt,
 	// a token id outside the vocabulary, a sampling parameter out of range.
 	ErrInvalidRequest = errors.New("invalid request")
+	// ErrNothingAllowed says that a request's constraint left no token to draw.
+	ErrNothingAllowed = errors.New("the constraint allows no token")
 )

@@ -30,6 +30,18 @@ type Request struct {
 	// Logprobs asks for the log probability of each token and of this many
 	// alternatives, from 0 to [sample.MaxTop]; nil for none of it.
 	Logprobs *int
+	// Constraint narrows what may be generated; nil allows everything, and costs nothing.
+	Constraint Constraint
+}
+
+// Constraint says which tokens a request may generate next; *grammar.Matcher is one. It belongs to one request, whose calls
+// come one after the other, in the time of a step.
+type Constraint interface {
+	// Mask sets the bits of the tokens that may come next and clears all others: bit id%64 of word id/64. Where it says
+	// false the mask is of no account and every token may come. Ids past the mask's end may not.
+	Mask(mask []uint64) (constrained bool)
+	// Accept is told every token that is drawn, in order.
+	Accept(token int32)
 }
 
 // FinishReason says why a stream ended.

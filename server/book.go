@@ -79,11 +79,12 @@ func (s *Server) book(e *exchange) {
 	}
 	e.span.End(e.code, e.requestID, e.completionID, e.sequences)
 	s.logAccess(e)
-	if e.probe {
-		return
+	if !e.probe {
+		s.logSlow(e)
 	}
-	s.logSlow(e)
-	s.record(e)
+	if !e.probe || e.code == http.StatusUnauthorized || e.code == http.StatusForbidden { // of protected metrics
+		s.record(e)
+	}
 }
 
 // logAccess writes one line. Probes and scrapes come every few seconds, so they are logged at debug level. The query is
@@ -97,7 +98,7 @@ func (s *Server) logAccess(e *exchange) {
 	attrs := []slog.Attr{
 		slog.String("request_id", e.requestID), slog.String("method", clip(r.Method, 32)), slog.String("path", clip(r.URL.Path, 256)),
 		slog.Int("status", e.code), slog.Int64("bytes", e.recorder.bytes), slog.Float64("duration_ms", milliseconds(e.took)),
-		slog.String("remote", remoteHost(r)),
+		slog.String("remote", s.clientAddress(r)),
 	}
 	if e.completionID != "" {
 		attrs = append(attrs, slog.String("completion_id", e.completionID), slog.String("finish_reason", string(e.finish)),
@@ -118,7 +119,7 @@ func (s *Server) logSlow(e *exchange) {
 	attrs := []slog.Attr{
 		slog.String("request_id", e.requestID), slog.String("path", clip(e.request.URL.Path, 256)), slog.Int("status", e.code),
 		slog.Float64("duration_ms", milliseconds(e.took)), slog.Int64("bytes", e.recorder.bytes),
-		slog.String("identity", e.identity), slog.String("trace_id", e.span.ID()),
+		slog.String("identity", e.name()), slog.String("trace_id", e.span.ID()),
 	}
 	var last *trace.Sequence
 	for i := range e.sequences {
@@ -160,7 +161,7 @@ func (s *Server) record(e *exchange) {
 	}
 	r := audit.Record{
 		Time: s.now().UTC(), Kind: kind, RequestID: e.requestID, CompletionID: e.completionID, TraceID: e.span.ID(),
-		Identity: e.identity, From: remoteHost(e.request), Method: clip(e.request.Method, 32), Path: clip(e.request.URL.Path, 256), Model: clip(e.model, 128),
+		Identity: e.name(), Auth: e.auth(), From: s.clientAddress(e.request), Method: clip(e.request.Method, 32), Path: clip(e.request.URL.Path, 256), Model: clip(e.model, 128),
 		PromptTokens: e.usage.PromptTokens, CompletionTokens: e.usage.CompletionTokens, CachedTokens: e.usage.PromptTokensDetails.CachedTokens,
 		Outcome: outcome(e.code), Status: e.code, FinishReason: string(e.finish), DurationMS: milliseconds(e.took),
 	}
@@ -173,8 +174,25 @@ func (s *Server) record(e *exchange) {
 	s.audit.Record(r)
 }
 
-// Audit is where other parts of the server record what touches access; it may be nil, which drops records.
-func (s *Server) Audit() *audit.Log { return s.audit }
+// recordBackground writes the audit record of a response that was made behind its request. The request has one of its own,
+// which was written before there were tokens to count.
+func (s *Server) recordBackground(ctx context.Context, j *job, start time.Time, err error) {
+	n, ok := ctx.Value(noteKey{}).(*note)
+	if !ok || s.audit == nil {
+		return
+	}
+	status := http.StatusOK
+	if err != nil {
+		status = statusOf(err)
+	}
+	usage, now := j.usage(), s.now()
+	s.audit.Record(audit.Record{
+		Time: now.UTC(), Kind: audit.KindRequest, Detail: "background", RequestID: n.requestID, CompletionID: j.id,
+		Identity: n.name(), Auth: n.auth(), From: n.from(), Model: s.options.ModelName(),
+		PromptTokens: usage.PromptTokens, CompletionTokens: usage.CompletionTokens, CachedTokens: usage.PromptTokensDetails.CachedTokens,
+		Outcome: outcome(status), Status: status, FinishReason: string(j.finish()), DurationMS: milliseconds(now.Sub(start)),
+	})
+}
 
 // sanitize cleans what users say, where that is asked for. What the application says (system, developer), what its tools
 // return and what the model has said before is left as it is.

@@ -37,11 +37,12 @@ func (s *Server) chatBody(w http.ResponseWriter, r *http.Request, body []byte, k
 	if err != nil {
 		return err
 	}
+	noteOf(r).model = request.Model
 	if err := s.CheckModel(request.Model); err != nil {
 		return err
 	}
 	s.metrics.Ignore(request.Ignored)
-	j, err := s.chatJob(noteOf(r).tenant, &request)
+	j, err := s.chatJob(r.Context(), noteOf(r).tenant(), &request)
 	if err != nil {
 		return err
 	}
@@ -55,7 +56,7 @@ func (s *Server) chatBody(w http.ResponseWriter, r *http.Request, body []byte, k
 }
 
 // chatJob renders the conversation and lays out what the engine is to do.
-func (s *Server) chatJob(tenant string, r *openai.ChatRequest) (*job, error) {
+func (s *Server) chatJob(ctx context.Context, tenant string, r *openai.ChatRequest) (*job, error) {
 	m := s.model.Load()
 	if err := s.checkSampling(&r.Sampling, m); err != nil {
 		return nil, err
@@ -70,6 +71,13 @@ func (s *Server) chatJob(tenant string, r *openai.ChatRequest) (*job, error) {
 	if len(ids) >= m.ContextLength {
 		return nil, tooLong("messages", len(ids), m.ContextLength)
 	}
+	plan, err := m.Structure.Chat(ctx, r, names.ToModel)
+	if ctx.Err() != nil {
+		return nil, errClientGone
+	}
+	if err != nil {
+		return nil, err
+	}
 	j := s.newJob(m, "chatcmpl-", "messages")
 	if r.ServiceTier {
 		j.origin.ServiceTier = "default"
@@ -83,6 +91,7 @@ func (s *Server) chatJob(tenant string, r *openai.ChatRequest) (*job, error) {
 		Words: m.Vocabulary, Stop: r.Stop, StopTokens: r.StopTokenIDs, Track: r.Logprobs, HideReasoning: !r.IncludeReasoning,
 		SingleCall: r.SingleToolCall || r.LegacyFunctions, FunctionName: names.ToClient, NewID: s.newID,
 	}, func() answer.Parser { return m.Encoder.NewParser(names.Offered(r)...) })
+	j.hold(plan)
 	return j, nil
 }
 
@@ -310,12 +319,13 @@ func (s responder) Complete(ctx context.Context, c responses.Call) (finish opena
 	return finish, usage, err
 }
 
-func (s responder) respond(ctx context.Context, c responses.Call) (openai.FinishReason, openai.Usage, error) {
+func (s responder) respond(ctx context.Context, c responses.Call) (finish openai.FinishReason, usage openai.Usage, err error) {
+	start := s.now()
 	if err := s.CheckModel(c.Request.Model); err != nil {
 		return "", openai.Usage{}, err
 	}
 	s.metrics.Ignore(c.Request.Ignored)
-	j, err := s.chatJob(c.Tenant, c.Request)
+	j, err := s.chatJob(ctx, c.Tenant, c.Request)
 	if err != nil {
 		return "", openai.Usage{}, err
 	}
@@ -323,10 +333,18 @@ func (s responder) respond(ctx context.Context, c responses.Call) (openai.Finish
 	j.id, only.request.ID = c.ID, c.ID
 	only.reader.Separate = true
 	defer s.accept(j)()
+	settle, err := s.reserve(ctx, j)
+	if err != nil {
+		return "", openai.Usage{}, err
+	}
+	defer settle()
 	if err := j.begin(ctx); err != nil {
 		return "", openai.Usage{}, err
 	}
 	c.Accepted()
+	if c.Background {
+		defer func() { s.recordBackground(ctx, j, start, err) }()
+	}
 	err = j.run(ctx, sink{
 		piece: func(_ int, p answer.Piece) error {
 			piece := responses.Piece{Delta: p.Delta, Message: p.Message}
@@ -383,6 +401,7 @@ func (s *Server) forEventSource(next handler) handler {
 		}
 		credential, err := s.tickets.Open(ticket)
 		if err != nil {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="gptoss"`)
 			return openai.NewError(http.StatusUnauthorized, openai.TypeAuthentication, openai.CodeInvalidTicket, "ticket",
 				"The ticket is not valid: it may be used once, within a minute. Ask for another with POST /v1/stream-tickets.")
 		}

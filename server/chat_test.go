@@ -24,7 +24,7 @@ func TestAnswerAsAWhole(t *testing.T) {
 	f := newFixture(t, g)
 	got := f.chat(t, ask(""))
 	want := `{"id":"chatcmpl-test","object":"chat.completion","created":1746627633,"model":"gpt-oss-demo",` +
-		`"choices":[{"index":0,"message":{"role":"assistant","content":"Hello!","reasoning":"Hm.","reasoning_content":"Hm."},"finish_reason":"stop"}],` +
+		`"choices":[{"index":0,"message":{"role":"assistant","content":"Hello!","reasoning":"Hm.","reasoning_content":"Hm.","refusal":null},"logprobs":null,"finish_reason":"stop"}],` +
 		`"usage":{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d,"prompt_tokens_details":{"cached_tokens":5},"completion_tokens_details":{"reasoning_tokens":3}},"system_fingerprint":"` + fingerprint + `"}` + "\n"
 	prompt, completion := len(g.request(t).Prompt), len(g.tokens)
 	if want := fmt.Sprintf(want, prompt, completion, prompt+completion); got.status != 200 || got.body != want {
@@ -42,11 +42,11 @@ func TestAnswerAsAStream(t *testing.T) {
 		return `{"id":"chatcmpl-test","object":"chat.completion.chunk","created":1746627633,"model":"gpt-oss-demo","choices":[` + choice + `],"system_fingerprint":"` + fingerprint + `"}`
 	}
 	want := []string{
-		chunk(`{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}`),
-		chunk(`{"index":0,"delta":{"reasoning":"R","reasoning_content":"R"},"finish_reason":null}`),
-		chunk(`{"index":0,"delta":{"content":"é"},"finish_reason":null}`),
-		chunk(`{"index":0,"delta":{"content":"!"},"finish_reason":null}`),
-		chunk(`{"index":0,"delta":{},"finish_reason":"stop"}`),
+		chunk(`{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}`),
+		chunk(`{"index":0,"delta":{"reasoning":"R","reasoning_content":"R"},"logprobs":null,"finish_reason":null}`),
+		chunk(`{"index":0,"delta":{"content":"é"},"logprobs":null,"finish_reason":null}`),
+		chunk(`{"index":0,"delta":{"content":"!"},"logprobs":null,"finish_reason":null}`),
+		chunk(`{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}`),
 		"[DONE]",
 	}
 	if diff := cmp.Diff(want, got.events(t)); diff != "" {

@@ -22,9 +22,7 @@ func (s *Server) asTGI(next handler) handler {
 			return err
 		}
 		status, body := tgi.Failure(s.explain(noteOf(r).requestID, err))
-		if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
-			w.Header().Set("Retry-After", strconv.Itoa(s.retryAfter()))
-		}
+		s.askAgain(w.Header(), status)
 		writeJSON(w, status, body)
 		return nil
 	}
@@ -46,7 +44,7 @@ func (s *Server) generate(stream bool) handler {
 		if err != nil {
 			return err
 		}
-		j, err := s.generateJob(noteOf(r).tenant, &request, stream || request.Details)
+		j, err := s.generateJob(r.Context(), noteOf(r).tenant(), &request, stream || request.Details)
 		if err != nil {
 			return err
 		}
@@ -61,7 +59,7 @@ func (s *Server) generate(stream bool) handler {
 }
 
 // generateJob has the inputs continued as they are, or, as the model knows conversations only, answered as a user's message.
-func (s *Server) generateJob(tenant string, r *tgi.Request, measured bool) (*job, error) {
+func (s *Server) generateJob(ctx context.Context, tenant string, r *tgi.Request, measured bool) (*job, error) {
 	m := s.model.Load()
 	if m.Vocabulary == nil {
 		return nil, openai.Invalid(openai.CodeUnsupported, "inputs", "`inputs` are not available with this model")
@@ -72,7 +70,7 @@ func (s *Server) generateJob(tenant string, r *tgi.Request, measured bool) (*job
 	}
 	if s.options.GenerateRaw {
 		prompt := openai.Prompt{IDs: truncated(readControl(m.Vocabulary, s.clean(r.Inputs)), r.Truncate)}
-		j, _, err := s.textJob(tenant, &openai.TextRequest{Prompts: []openai.Prompt{prompt}, Sampling: r.Sampling, BestOf: 1, Logprobs: top})
+		j, _, err := s.textJob(ctx, tenant, &openai.TextRequest{Prompts: []openai.Prompt{prompt}, Sampling: r.Sampling, BestOf: 1, Logprobs: top, Format: r.Format})
 		return j, atInputs(err)
 	}
 	inputs := r.Inputs
@@ -86,11 +84,12 @@ func (s *Server) generateJob(tenant string, r *tgi.Request, measured bool) (*job
 	}
 	chat := openai.ChatRequest{
 		Messages: []openai.Message{{Role: openai.RoleUser, Content: inputs}}, Sampling: r.Sampling, ToolChoice: openai.ToolChoiceNone, Logprobs: measured,
+		Format: r.Format,
 	}
 	if measured {
 		chat.TopLogprobs = r.TopTokens
 	}
-	j, err := s.chatJob(tenant, &chat)
+	j, err := s.chatJob(ctx, tenant, &chat)
 	return j, atInputs(err)
 }
 

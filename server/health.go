@@ -26,11 +26,12 @@ const (
 	stateUnavailable = "unavailable" // they are not
 )
 
-// probes are the paths that kubelets, load balancers and Prometheus ask every few seconds, without a key.
+// probes are the paths that kubelets, load balancers and Prometheus ask every few seconds, without a key unless the options
+// say otherwise of the metrics.
 func (s *Server) probes() map[string]handler {
+	metrics := s.protected(s.serveMetrics)
 	return map[string]handler{
-		"/v1/health": s.health, "/health": s.health, "/readyz": s.health, "/livez": s.live,
-		"/v1/metrics": s.serveMetrics, "/metrics": s.serveMetrics,
+		"/v1/health": s.health, "/health": s.health, "/readyz": s.health, "/livez": s.live, "/v1/metrics": metrics, "/metrics": metrics,
 	}
 }
 
@@ -41,6 +42,12 @@ func isProbe(path string) bool {
 		return true
 	}
 	return false
+}
+
+// isAsset reports whether a path is a file of the chat page. A browser asks for a dozen at once, so that they are logged as
+// quietly as probes; that the page was opened is logged with "/".
+func (s *Server) isAsset(path string) bool {
+	return s.options.Page && strings.HasPrefix(path, "/assets/")
 }
 
 // health answers without waiting for the engine: 200 for healthy and degraded, 503 for unavailable.

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -122,6 +123,10 @@ func (s *script) Submit(ctx context.Context, r engine.Request) (*engine.Stream, 
 	s.mu.Unlock()
 	stream := engine.NewStream(0)
 	stream.SetCached(s.cached)
+	if r.Constraint != nil {
+		go s.yield(ctx, stream, &r)
+		return stream, nil
+	}
 	go s.play(ctx, stream, r.Logprobs)
 	return stream, nil
 }
@@ -141,6 +146,7 @@ func (s *script) play(ctx context.Context, stream *engine.Stream, alternatives *
 	if ending == nil {
 		ending = func() {}
 	}
+	stream.Begin(time.Now())
 	for i, id := range s.tokens {
 		if s.gate != nil {
 			select {
@@ -163,6 +169,34 @@ func (s *script) play(ctx context.Context, stream *engine.Stream, alternatives *
 	}
 	ending()
 	stream.Finish(reason, s.err)
+}
+
+// yield plays the script as far as a constraint lets it. Where it does not, the token with the lowest id goes between.
+func (s *script) yield(ctx context.Context, stream *engine.Stream, r *engine.Request) {
+	mask := make([]uint64, (words().Size()+63)/64)
+	allowed := func(id int32) bool { return mask[id/64]>>(id%64)&1 != 0 }
+	wanted := s.tokens
+	for range r.MaxTokens {
+		r.Constraint.Mask(mask)
+		id := int32(0)
+		if len(wanted) > 0 && allowed(wanted[0]) {
+			id, wanted = wanted[0], wanted[1:]
+		} else {
+			for !allowed(id) {
+				id++
+			}
+		}
+		r.Constraint.Accept(id)
+		if stream.Send(ctx, engine.Token{ID: id}) != nil {
+			stream.Finish(engine.FinishCancelled, context.Cause(ctx))
+			return
+		}
+		if slices.Contains(r.StopTokens, id) {
+			stream.Finish(engine.FinishStop, nil)
+			return
+		}
+	}
+	stream.Finish(engine.FinishLength, nil)
 }
 
 func (s *script) Stats() engine.Stats { return s.stats }
@@ -213,7 +247,12 @@ func newFixture(t *testing.T, g Generator, change ...func(*Config)) *fixture {
 		s.SetModel(newModel(t, g))
 	}
 	web := httptest.NewServer(s.Handler())
-	t.Cleanup(web.Close)
+	t.Cleanup(func() {
+		web.Close()
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	return &fixture{Server: s, url: web.URL, log: log}
 }
 

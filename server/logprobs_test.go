@@ -19,8 +19,8 @@ func TestLogprobsOnTheWire(t *testing.T) {
 		`{"token":"b","logprob":-9999,"bytes":[98]},{"token":"\u003c|start|\u003e","logprob":-0.5,"bytes":null}]}`
 	const second = `{"token":"�","logprob":-2,"bytes":[169],"top_logprobs":[]}`
 	for name, tc := range map[string]struct{ more, want string }{
-		"not asked for":     {"", `"finish_reason"`},
-		"switched off":      {`,"logprobs":false`, `"finish_reason"`},
+		"not asked for":     {"", `"logprobs":null,"finish_reason"`},
+		"switched off":      {`,"logprobs":false`, `"logprobs":null,"finish_reason"`},
 		"with alternatives": {`,"logprobs":true,"top_logprobs":3`, `"logprobs":{"content":[` + first + `,`},
 		"without":           {`,"logprobs":true`, `,` + second + `],"refusal":null}`},
 	} {
@@ -30,7 +30,7 @@ func TestLogprobsOnTheWire(t *testing.T) {
 			if !strings.Contains(whole, tc.want) || !strings.Contains(stream, tc.want) {
 				t.Errorf("no %s in\n%s\nor\n%s", tc.want, whole, stream)
 			}
-			if asked := strings.Contains(tc.more, "true"); strings.Contains(whole, "logprob") != asked || strings.Count(stream, `"logprobs"`) != strings.Count(whole, `"logprobs"`) {
+			if asked := strings.Contains(tc.more, "true"); strings.Contains(whole, `"logprob"`) != asked || strings.Count(stream, `"logprobs":{`) != strings.Count(whole, `"logprobs":{`) {
 				t.Errorf("log probabilities in\n%s\nor\n%s", whole, stream)
 			}
 		})
@@ -42,7 +42,7 @@ func TestLogprobsOfNoContent(t *testing.T) {
 	if got := f.chat(t, ask(`,"logprobs":true`)).body; !strings.Contains(got, `"logprobs":{"content":[],"refusal":null}`) {
 		t.Errorf("got %s", got)
 	}
-	if got := f.chat(t, ask(`,"logprobs":true,"stream":true`)).body; strings.Contains(got, "logprob") {
+	if got := f.chat(t, ask(`,"logprobs":true,"stream":true`)).body; strings.Contains(got, `"logprobs":{`) {
 		t.Errorf("got %s", got)
 	}
 }

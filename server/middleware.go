@@ -7,21 +7,23 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/gptoss/gptoss-operator/server/access"
 	"github.com/gptoss/gptoss-operator/server/openai"
 )
 
 // note is what a request's handlers tell the logs. It belongs to the request's goroutine.
 type note struct {
 	requestID    string
-	tenant       string // whose key it is; not for the log
-	identity     string // who that is, in words that may be shown
-	model        string // that was asked for, where it is known
-	status       int    // overrides what was sent, where nothing could be sent or too much was
+	identity     *access.Identity // nil before it is known
+	client       netip.Addr       // behind trusted proxies; invalid where it is not known
+	model        string           // that was asked for, where it is known
+	status       int              // overrides what was sent, where nothing could be sent or too much was
 	completionID string
 	usage        openai.Usage
 	finish       openai.FinishReason
@@ -29,6 +31,38 @@ type note struct {
 }
 
 type noteKey struct{}
+
+// tenant is whose request it is; not for the log. Requests without a key share the empty one.
+func (n *note) tenant() string {
+	if n.identity == nil {
+		return ""
+	}
+	return n.identity.Tenant
+}
+
+// name is whose request it is, in words that may be shown; empty where that is not known.
+func (n *note) name() string {
+	if n.identity == nil {
+		return ""
+	}
+	return n.identity.Name
+}
+
+// from is the client's address behind trusted proxies, empty where it is not known.
+func (n *note) from() string {
+	if !n.client.IsValid() {
+		return ""
+	}
+	return n.client.String()
+}
+
+// auth is how that was proved.
+func (n *note) auth() string {
+	if n.identity == nil {
+		return ""
+	}
+	return n.identity.Source
+}
 
 // noteOf returns a request's note; a request that did not come through observe has an empty one.
 func noteOf(r *http.Request) *note {
@@ -46,7 +80,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 			n.requestID = s.newID("req_")
 		}
 		w.Header().Set("X-Request-Id", n.requestID)
-		e := &exchange{note: n, request: r, recorder: recorder{ResponseWriter: w, leaving: &s.leaving}, start: time.Now(), probe: isProbe(r.URL.Path)}
+		e := &exchange{note: n, request: r, recorder: recorder{ResponseWriter: w, leaving: &s.leaving}, start: time.Now(), probe: isProbe(r.URL.Path) || s.isAsset(r.URL.Path)}
 		if !e.probe {
 			e.span = s.tracer.Start(r, routeOf(r.URL.Path))
 			if s.audit != nil && s.options.AuditContent {

@@ -110,7 +110,7 @@ func TestSlowRequests(t *testing.T) {
 // records returns what the audit log of a server has after its end.
 func (f *fixture) records(t *testing.T, log *bytes.Buffer) (out []audit.Record) {
 	t.Helper()
-	if err := f.close(); err != nil {
+	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(log.String()) {
@@ -138,6 +138,7 @@ func TestAuditLog(t *testing.T) {
 			base := audit.Record{Time: at, RequestID: "req_test", From: "127.0.0.1", Method: "POST", Path: "/v1/chat/completions"}
 			good, bad := base, base
 			good.Kind, good.CompletionID, good.Model, good.Outcome, good.Status, good.FinishReason = audit.KindRequest, "chatcmpl-test", "gpt-oss-demo", "success", 200, "stop"
+			good.Identity, good.Auth = "api-key-1", "key"
 			good.PromptTokens, good.CompletionTokens, good.CachedTokens = len(g.requests[0].Prompt), len(g.tokens), 3
 			bad.Kind, bad.Outcome, bad.Status = audit.KindAuthenticationFailed, "invalid", 401
 			if content {
@@ -171,7 +172,7 @@ func TestAuditLogFails(t *testing.T) {
 	if h := decode[openai.Health](t, f.do(t, http.MethodGet, "/v1/health", "").body); h.Status != "degraded" || h.Reason != "The audit log cannot be written." {
 		t.Errorf("health is %+v", h)
 	}
-	if err := f.close(); err != nil {
+	if err := f.Close(); err != nil {
 		t.Error(err)
 	}
 	if metrics := f.do(t, http.MethodGet, "/metrics", "").body; strings.Contains(metrics, "gpt_oss_audit_dropped_total 0\n") {
@@ -245,7 +246,7 @@ func TestTracedRequest(t *testing.T) {
 	f := newFixture(t, says(hello), func(c *Config) { c.Options.OTLPEndpoint = "http://" + listener.Addr().String() })
 	const trace = "0af7651916cd43dd8448eb211c80319c"
 	f.do(t, http.MethodPost, "/v1/chat/completions", ask(""), "Traceparent", "00-"+trace+"-b7ad6b7169203331-01")
-	if err := f.close(); err != nil {
+	if err := f.Close(); err != nil {
 		t.Error(err)
 	}
 	sent := <-got

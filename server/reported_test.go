@@ -16,7 +16,7 @@ import (
 )
 
 // The tests of this file are what users of other servers of this model reported as bugs, each by the behaviour that they
-// expected. Where a schema or a tool is forced upon the model, package grammar has its own.
+// expected. Those about forms that are forced upon the model are in forced_test.go.
 
 const offered = `,"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object"}}}]`
 

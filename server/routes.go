@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/gptoss/gptoss-operator/server/openai"
 	"github.com/gptoss/gptoss-operator/server/openapi"
+	"github.com/gptoss/gptoss-operator/server/page"
 	"github.com/gptoss/gptoss-operator/server/responses"
 	"github.com/gptoss/gptoss-operator/server/sse"
 )
@@ -31,8 +33,7 @@ const statusClientGone = 499
 // writeTimeout is how long a client may refuse to read before it is dropped.
 const writeTimeout = sse.WriteTimeout
 
-// routes lays the API out and returns the methods of each path beside it. Health and metrics are open: probes and Prometheus
-// have no key.
+// routes lays the API out and returns the methods of each path beside it. What a path needs of who calls it is in scopes.
 func (s *Server) routes() (mux *http.ServeMux, laid map[string][]string) {
 	mux, laid = http.NewServeMux(), map[string][]string{}
 	handle := func(path string, methods map[string]handler) {
@@ -45,29 +46,48 @@ func (s *Server) routes() (mux *http.ServeMux, laid map[string][]string) {
 	handle("/v1/models", map[string]handler{http.MethodGet: s.guard(s.models)})
 	handle("/v1/models/{id...}", map[string]handler{http.MethodGet: s.guard(s.oneModel)})
 	handle("/v1/chat/completions", map[string]handler{
-		http.MethodPost: s.guard(s.booked(s.chat)), http.MethodGet: s.forEventSource(s.guard(s.booked(s.chatEvents))),
+		http.MethodPost: s.generating(s.chat), http.MethodGet: s.forEventSource(s.generating(s.chatEvents)),
 	})
 	handle("/v1/chat/completions/render", map[string]handler{http.MethodPost: s.guard(s.renderChat)})
 	handle("/v1/stream-tickets", map[string]handler{http.MethodPost: s.guard(s.issueTicket)})
 	for _, path := range []string{"/v1/completions", "/completions"} { // the second as TGI has it
-		handle(path, map[string]handler{http.MethodPost: s.guard(s.booked(s.text))})
+		handle(path, map[string]handler{http.MethodPost: s.generating(s.text)})
 	}
-	handle("/generate", map[string]handler{http.MethodPost: s.asTGI(s.guard(s.booked(s.generate(false))))})
-	handle("/generate_stream", map[string]handler{http.MethodPost: s.asTGI(s.guard(s.booked(s.generate(true))))})
+	handle("/generate", map[string]handler{http.MethodPost: s.asTGI(s.generating(s.generate(false)))})
+	handle("/generate_stream", map[string]handler{http.MethodPost: s.asTGI(s.generating(s.generate(true)))})
 	handle("/info", map[string]handler{http.MethodGet: s.asTGI(s.guard(s.info))})
 	handle("/tokenize", map[string]handler{http.MethodPost: s.guard(s.tokenize)})
 	handle("/detokenize", map[string]handler{http.MethodPost: s.guard(s.detokenize)})
 	s.routeResponses(handle)
 	handle("/openapi.json", map[string]handler{http.MethodGet: s.describeAPI})
+	if s.options.Page {
+		serve := map[string]handler{http.MethodGet: plain(page.Handler(s.catch(notFound)))}
+		handle("/{$}", serve)
+		handle("/assets/", serve)
+	}
 	handle("/v1/", map[string]handler{"": s.authenticated(notFound)})
 	handle("/", map[string]handler{"": notFound})
 	return mux, laid
 }
 
-// guard lets a request through that has a key and comes while the server serves. On the way down that is until the grace
+// guard lets a request through that may come, fits into its limits and comes while the server serves.
+func (s *Server) guard(next handler) handler { return s.served(s.limited(false, next)) }
+
+// generating is guard for requests that make tokens, all of which are counted.
+func (s *Server) generating(next handler) handler { return s.served(s.booked(s.limited(true, next))) }
+
+// plain makes a handler of one that answers failures itself.
+func plain(h http.Handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		h.ServeHTTP(w, r)
+		return nil
+	}
+}
+
+// served lets a request through that may come, and comes while the server serves. On the way down that is until the grace
 // period is over.
-func (s *Server) guard(next handler) handler {
-	return s.authenticated(func(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) served(next handler) handler {
+	return s.permitted(func(w http.ResponseWriter, r *http.Request) error {
 		if errors.Is(context.Cause(r.Context()), errShutdown) {
 			return errShutdown
 		}
@@ -124,9 +144,7 @@ func (s *Server) catch(h handler) http.Handler {
 			return
 		}
 		e := s.explain(noteOf(r).requestID, err)
-		if e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable {
-			w.Header().Set("Retry-After", strconv.Itoa(s.retryAfter()))
-		}
+		s.askAgain(w.Header(), e.Status)
 		writeJSON(w, e.Status, openai.ErrorBody{Error: e})
 	})
 }
@@ -152,10 +170,19 @@ func unavailable(code, message string) *openai.Error {
 	return openai.NewError(http.StatusServiceUnavailable, openai.TypeUnavailable, code, "", message)
 }
 
-// retryAfter is an honest guess, in seconds, of when a place in the queue is free: when a request has finished, which
-// takes as long as the recent ones took.
+// askAgain tells a client that there was no room for when to come again. A limit that knows has said so, or that it makes
+// no sense.
+func (s *Server) askAgain(h http.Header, status int) {
+	if (status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable) && h.Get("Retry-After") == "" && h.Get("X-Should-Retry") == "" {
+		h.Set("Retry-After", strconv.Itoa(s.retryAfter()))
+	}
+}
+
+// retryAfter is an honest guess, in seconds, of when a place in the queue is free: when the next of those that run has
+// finished. Each takes as long as the recent ones took, so that of n one finishes in every n-th part of that time.
 func (s *Server) retryAfter() int {
-	return min(max(int(s.metrics.Recent.Mean().Seconds()+0.5), 1), 60)
+	next := s.metrics.Recent.Mean().Seconds() / float64(max(s.stats().Running, 1))
+	return min(max(int(math.Ceil(next)), 1), 60)
 }
 
 // writeJSON sends an answer as a whole.
@@ -189,7 +216,7 @@ func (s *Server) newResponses() *responses.API {
 		Bounds:     responses.Bounds{Count: o.ResponseStoreCount, Bytes: o.ResponseStoreBytes, Age: o.ResponseStoreAge},
 		Background: o.MaxBackgroundResponses,
 		Now:        s.now, NewID: s.newID, Body: s.readBody,
-		Tenant: func(r *http.Request) string { return noteOf(r).tenant },
+		Tenant: func(r *http.Request) string { return noteOf(r).tenant() },
 		Ended:  noteResponse,
 		Panicked: func(ctx context.Context, value any, stack []byte) {
 			s.metrics.Panics.Inc()
@@ -201,7 +228,7 @@ func (s *Server) newResponses() *responses.API {
 // routeResponses lays the Responses API out.
 func (s *Server) routeResponses(handle func(path string, methods map[string]handler)) {
 	a := s.responses
-	handle("/v1/responses", map[string]handler{http.MethodPost: s.guard(s.refusalsBooked(a.Create))})
+	handle("/v1/responses", map[string]handler{http.MethodPost: s.served(s.refusalsBooked(s.limited(true, a.Create)))})
 	handle("/v1/responses/input_tokens", map[string]handler{http.MethodPost: s.guard(a.CountInput)})
 	handle("/v1/responses/{id}", map[string]handler{http.MethodGet: s.guard(a.Retrieve), http.MethodDelete: s.guard(a.Delete)})
 	handle("/v1/responses/{id}/cancel", map[string]handler{http.MethodPost: s.guard(a.Cancel)})

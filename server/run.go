@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/gptoss/gptoss-operator/engine"
 	"github.com/gptoss/gptoss-operator/server/answer"
 	"github.com/gptoss/gptoss-operator/server/openai"
 	"github.com/gptoss/gptoss-operator/server/sse"
+	"github.com/gptoss/gptoss-operator/server/structure"
 )
 
 // job is a request on its way through the engine: one or several prompts, each with one or several answers. It is read by
@@ -288,11 +290,28 @@ func (s *Server) work(r *http.Request, j *job, respond func(context.Context) err
 	n := noteOf(r)
 	n.completionID = j.id
 	defer s.accept(j)()
+	settle, err := s.reserve(ctx, j)
+	if err != nil {
+		return err
+	}
+	defer settle()
 	if err := j.begin(ctx); err != nil {
 		return err
 	}
 	defer func() { n.usage, n.finish = j.usage(), j.finish() }()
 	return respond(ctx)
+}
+
+// hold has each answer keep to a plan, if there is one.
+func (j *job) hold(plan *structure.Plan) {
+	if plan == nil {
+		return
+	}
+	for _, c := range j.choices {
+		r := &c.request
+		r.Constraint = plan.Constraint(min(r.MaxTokens, j.model.ContextLength-len(r.Prompt)))
+		r.StopTokens = append(slices.Clip(r.StopTokens), j.model.Encoder.StopTokens()...) // nothing follows the form
+	}
 }
 
 // accept counts a job among the active ones until the returned function is called.

@@ -54,7 +54,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	}()
 	select {
 	case err := <-failed:
-		return errors.Join(err, s.close())
+		return errors.Join(err, s.Close())
 	case <-ctx.Done():
 	}
 	s.leaving.Store(true)
@@ -72,7 +72,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if errors.Is(err, net.ErrClosed) {
 		err = nil
 	}
-	return errors.Join(err, s.finish(h, open, s.options.ShutdownGrace-delay, func() { cut(errShutdown) }), s.close())
+	return errors.Join(err, s.finish(h, open, s.options.ShutdownGrace-delay, func() { cut(errShutdown) }), s.Close())
 }
 
 // finish waits until the running requests have ended and cuts them off when their time is over.
@@ -80,7 +80,7 @@ func (s *Server) finish(h *http.Server, open *drain.Connections, left time.Durat
 	finishing, cancel := context.WithTimeout(context.Background(), left)
 	defer cancel()
 	open.Wait(finishing, lingerTime, s.after)
-	err := h.Shutdown(finishing)
+	err := shutdown(finishing, h)
 	s.responses.Close(errShutdown) // nobody can come back for them any more
 	if !errors.Is(err, context.DeadlineExceeded) {
 		return err
@@ -89,8 +89,17 @@ func (s *Server) finish(h *http.Server, open *drain.Connections, left time.Durat
 	cut()
 	ending, cancel := context.WithTimeout(context.Background(), endTimeout)
 	defer cancel()
-	if err := h.Shutdown(ending); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+	if err := shutdown(ending, h); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	return h.Close()
+}
+
+// shutdown does not mind that the listener is closed: h may not have noticed yet.
+func shutdown(ctx context.Context, h *http.Server) error {
+	err := h.Shutdown(ctx)
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
 }

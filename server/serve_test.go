@@ -269,6 +269,49 @@ func TestListenerFails(t *testing.T) {
 }
 
 // TestHeaderLimit sends more header than the server takes.
+// sleeper is a listener whose Accept notices only the second time that it is closed.
+type sleeper struct {
+	net.Listener
+	closed       atomic.Int32
+	asleep, wake chan struct{}
+}
+
+func (l *sleeper) Accept() (net.Conn, error) {
+	close(l.asleep)
+	<-l.wake
+	return nil, net.ErrClosed
+}
+
+func (l *sleeper) Close() error {
+	if l.closed.Add(1) == 2 {
+		close(l.wake)
+	}
+	return l.Listener.Close()
+}
+
+// TestListenerNoticesLate has Serve leave before the accepting goroutine has seen that its listener is closed.
+func TestListenerNoticesLate(t *testing.T) {
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newFixture(t, says(hello))
+	s.after = func(time.Duration) <-chan time.Time {
+		now := make(chan time.Time)
+		close(now)
+		return now
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	l := &sleeper{Listener: listener, asleep: make(chan struct{}), wake: make(chan struct{})}
+	go func() { ended <- s.Serve(ctx, l) }()
+	<-l.asleep
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("Serve returned %v", err)
+	}
+}
+
 func TestHeaderLimit(t *testing.T) {
 	f := serve(t, nil)
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(f.url, "http://"))

@@ -15,17 +15,23 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/gptoss/gptoss-operator/engine"
 	"github.com/gptoss/gptoss-operator/engine/harmony"
+	"github.com/gptoss/gptoss-operator/server/access"
 	"github.com/gptoss/gptoss-operator/server/audit"
 	"github.com/gptoss/gptoss-operator/server/certificate"
 	"github.com/gptoss/gptoss-operator/server/cors"
+	"github.com/gptoss/gptoss-operator/server/limit"
 	"github.com/gptoss/gptoss-operator/server/metric"
 	"github.com/gptoss/gptoss-operator/server/options"
 	"github.com/gptoss/gptoss-operator/server/responses"
+	"github.com/gptoss/gptoss-operator/server/structure"
 	"github.com/gptoss/gptoss-operator/server/ticket"
 	"github.com/gptoss/gptoss-operator/server/trace"
 )
@@ -59,7 +65,9 @@ type Model struct {
 	Generator Generator
 	Encoder   Encoder
 	// Vocabulary spells tokens for log probabilities and reads raw prompts, which are refused where it is nil.
-	Vocabulary       Vocabulary
+	Vocabulary Vocabulary
+	// Structure holds answers to a form; requests for one are refused where it is nil.
+	Structure        *structure.Compiler
 	ContextLength    int // tokens of prompt and answer together
 	ActiveParameters int64
 	TotalParameters  int64
@@ -89,7 +97,8 @@ type Server struct {
 	aliases   []string
 	now       func() time.Time
 	newID     func(prefix string) string
-	keys      *keyring
+	gate      *access.Gate
+	limiter   *limit.Limiter
 	tickets   *ticket.Box
 	metrics   *metric.Set
 	model     atomic.Pointer[Model]
@@ -103,11 +112,12 @@ type Server struct {
 	origins  cors.Policy       // pages that may call
 	pair     *certificate.Pair // nil without TLS
 	concerns []func() string   // of health
+	closing  func() error      // close, the first time
 	// active counts the completions that were accepted and have not ended, running or waiting.
 	active atomic.Int64
 }
 
-// New makes a server without a model. It fails when the key file cannot be read.
+// New makes a server without a model. It fails when a file of keys or certificates cannot be read.
 func New(c Config) (*Server, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -118,24 +128,31 @@ func New(c Config) (*Server, error) {
 	if c.NewID == nil {
 		c.NewID = randomID
 	}
-	keys, err := newKeyring(c.Options.APIKeys, c.Options.APIKeyFile, c.Now, c.Logger)
-	if err != nil {
-		return nil, err
-	}
 	tickets, err := ticket.Load(c.Options.TicketKeyFile, c.Now)
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{
-		options: c.Options, version: c.Version, log: c.Logger, aliases: c.Aliases, now: c.Now, newID: c.NewID, keys: keys,
+		options: c.Options, version: c.Version, log: c.Logger, aliases: c.Aliases, now: c.Now, newID: c.NewID,
 		after: time.After, tickets: tickets,
 	}
 	s.metrics = metric.New(metric.Source{
 		Model: s.options.ModelName(), Version: s.version, Stats: s.stats, Active: s.active.Load,
 		Degraded: func() bool { status, _ := s.status(s.now()); return status != stateHealthy },
 	})
-	s.responses = s.newResponses()
-	return s, s.equip(c)
+	s.responses, s.closing = s.newResponses(), sync.OnceValue(s.close)
+	if s.gate, err = s.newGate(); err != nil {
+		return nil, err
+	}
+	if err := s.equip(c); err != nil {
+		return nil, err
+	}
+	if s.limiter, err = s.newLimiter(); err != nil {
+		return nil, err
+	}
+	s.metrics.Register(slices.Concat(s.gate.Collectors(), s.limiter.Collectors())...)
+	s.Concern(func() string { return strings.Join(slices.Concat(s.gate.Degraded(), s.limiter.Degraded()), " ") })
+	return s, nil
 }
 
 // equip opens what was asked for beside the API itself.
@@ -177,15 +194,19 @@ func (s *Server) certificateChanged(err error) {
 	s.audit.Record(audit.Record{Time: s.now().UTC(), Kind: audit.KindCertificateReloaded})
 }
 
-// close ends what equip opened, once the last request has ended.
+// Close ends what works beside requests, once. Serve does so in the end; who uses Handler instead does it after the last
+// request.
+func (s *Server) Close() error { return s.closing() }
+
 func (s *Server) close() error {
+	limits := s.limiter.Close()
 	s.audit.Record(audit.Record{Time: s.now().UTC(), Kind: audit.KindStopped})
 	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
 	defer cancel()
 	if err := s.tracer.Close(ctx); err != nil {
 		s.log.Warn("the last traces are lost", "error", err.Error())
 	}
-	return s.audit.Close()
+	return errors.Join(limits, s.audit.Close())
 }
 
 // SetModel makes the server ready.

@@ -25,11 +25,12 @@ func (s *Server) text(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	noteOf(r).model = request.Model
 	if err := s.CheckModel(request.Model); err != nil {
 		return err
 	}
 	s.metrics.Ignore(request.Ignored)
-	j, echoes, err := s.textJob(noteOf(r).tenant, &request)
+	j, echoes, err := s.textJob(r.Context(), noteOf(r).tenant(), &request)
 	if err != nil {
 		return err
 	}
@@ -43,7 +44,7 @@ func (s *Server) text(w http.ResponseWriter, r *http.Request) error {
 }
 
 // textJob lays out what the engine is to do, and returns what precedes the answers to each prompt.
-func (s *Server) textJob(tenant string, r *openai.TextRequest) (j *job, echoes []string, err error) {
+func (s *Server) textJob(ctx context.Context, tenant string, r *openai.TextRequest) (j *job, echoes []string, err error) {
 	m := s.model.Load()
 	if m.Vocabulary == nil {
 		return nil, nil, openai.Invalid(openai.CodeUnsupported, "prompt", "Unsupported parameter: 'prompt' is not available with this model.")
@@ -55,6 +56,13 @@ func (s *Server) textJob(tenant string, r *openai.TextRequest) (j *job, echoes [
 		return nil, nil, err
 	}
 	if err := s.checkChoices("prompt", r.BestOf*len(r.Prompts)); err != nil {
+		return nil, nil, err
+	}
+	plan, err := m.Structure.Text(ctx, r.Format)
+	if ctx.Err() != nil {
+		return nil, nil, errClientGone
+	}
+	if err != nil {
 		return nil, nil, err
 	}
 	var words answer.Vocabulary = m.Vocabulary
@@ -84,6 +92,7 @@ func (s *Server) textJob(tenant string, r *openai.TextRequest) (j *job, echoes [
 		j.add(r.BestOf, e, answer.Config{Words: words, Stop: r.Stop, StopTokens: r.StopTokenIDs, Track: r.Logprobs != nil},
 			func() answer.Parser { return answer.NewPlain(words, m.Encoder.StopTokens()) })
 	}
+	j.hold(plan)
 	j.idle = *r.MaxTokens == 0
 	return j, echoes, nil
 }

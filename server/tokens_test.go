@@ -172,7 +172,8 @@ func TestStreamTickets(t *testing.T) {
 	if got := f.do(t, http.MethodGet, eventSource("&prompt=a&ticket="+ticket), ""); got.status != 200 || !strings.Contains(got.body, "[DONE]") {
 		t.Errorf("status %d: %s", got.status, got.body)
 	}
-	if want := tenantOf("secret-key"); g.request(t).Tenant != want {
+	f.do(t, http.MethodPost, "/v1/chat/completions", ask(""), "Authorization", "Bearer secret-key")
+	if len(g.requests) != 2 || g.requests[0].Tenant != g.requests[1].Tenant || g.requests[0].Tenant == "" {
 		t.Error("the ticket's owner is not the key's")
 	}
 	for name, other := range map[string]string{"used": ticket, "forged": ticket[:len(ticket)-4] + "AAAA", "no ticket at all": "x"} {

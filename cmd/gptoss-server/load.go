@@ -19,6 +19,7 @@ import (
 	"github.com/gptoss/gptoss-operator/engine/weights/packed"
 	"github.com/gptoss/gptoss-operator/server"
 	"github.com/gptoss/gptoss-operator/server/options"
+	"github.com/gptoss/gptoss-operator/server/structure"
 )
 
 // loaded is a model together with what must be closed after it.
@@ -101,13 +102,17 @@ func start(s *source, o options.Options, log *slog.Logger) (*loaded, error) {
 		return nil, fmt.Errorf("%s: %w", origin, err)
 	}
 	boundHeap(os.DirFS("/"), memory(s, o, contextLength), s.file != nil, log)
+	forms, err := structure.New(words)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", origin, err)
+	}
 	e, err := engine.New(engineOptions(s, o, contextLength, trained(words), log))
 	if err != nil {
 		return nil, err
 	}
 	return &loaded{
 		Model: &server.Model{
-			Generator: e, Encoder: encoding, Vocabulary: words, ContextLength: contextLength,
+			Generator: e, Encoder: encoding, Vocabulary: words, Structure: forms, ContextLength: contextLength,
 			ActiveParameters: s.config.ActiveParameters(), TotalParameters: s.config.TotalParameters(), Created: time.Now(),
 		},
 		close: e.Close,

@@ -55,23 +55,6 @@ func runServe(ctx context.Context, args []string, getenv func(string) string, st
 	return 0
 }
 
-// addEnvironment adds what comes from the environment. A kernel that a flag names goes first.
-func addEnvironment(o *options.Options, getenv func(string) string) error {
-	if key := getenv("OPENAI_API_KEY"); key != "" {
-		if !options.ValidKey(key) {
-			return errors.New("the environment variable OPENAI_API_KEY must be 1 to 4096 visible ASCII characters without spaces")
-		}
-		o.APIKeys = append(o.APIKeys, key)
-	}
-	if kernel := getenv("GPTOSS_KERNEL"); kernel != "" && o.Kernel == options.KernelAuto {
-		o.Kernel = kernel
-		if err := o.Validate(); err != nil {
-			return fmt.Errorf("the environment variable GPTOSS_KERNEL is wrong: %w", err)
-		}
-	}
-	return nil
-}
-
 // serve runs the server until ctx ends or the model turns out not to be loadable.
 func serve(ctx context.Context, o options.Options, log *slog.Logger, stdout io.Writer) error {
 	plain := o

@@ -18,6 +18,7 @@ type Sampler struct {
 	vocabulary int
 	random     rand.PCG
 	weights    []float32 // per id: probability relative to the most likely token
+	mask       []uint64  // see Mask
 	cut        cutter
 	history    history
 }

@@ -28,6 +28,7 @@ type Record struct {
 	CompletionID     string    `json:"completion_id,omitempty"`
 	TraceID          string    `json:"trace_id,omitempty"`
 	Identity         string    `json:"identity,omitempty"` // whose key or token it was; never the key
+	Auth             string    `json:"auth,omitempty"`     // how that was proved: key or jwt
 	From             string    `json:"from,omitempty"`     // address
 	Method           string    `json:"method,omitempty"`
 	Path             string    `json:"path,omitempty"` // without the query: some clients put keys there

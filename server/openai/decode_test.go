@@ -171,14 +171,12 @@ func TestDecodeChatRequestErrors(t *testing.T) {
 		"half a top":        {body(`,"logprobs":true,"top_logprobs":1.5`), CodeInvalidType, "top_logprobs", "Invalid type for 'top_logprobs': expected an integer, but got a fraction or an exponent."},
 		"old logprobs":      {body(`,"logprobs":5`), CodeInvalidType, "logprobs", "Invalid type for 'logprobs': expected a boolean, but got a number."},
 		"logit_bias":        {body(`,"logit_bias":{"a":5}`), CodeInvalidValue, "logit_bias", "Invalid value for 'logit_bias': \"a\" is not the id of a token."},
-		"json mode":         {body(`,"response_format":{"type":"json_object"}`), CodeUnsupported, "response_format", `Unsupported parameter: 'response_format' is not supported with this value: only {"type":"text"} is available yet.`},
 		"tool, no name":     {body(`,"tools":[{"type":"function","function":{}}]`), CodeMissingField, "tools[0].function.name", "Missing required field: tools[0].function.name"},
 		"tool's bad name":   {body(`,"tools":[{"type":"function","function":{"name":"a<|b"}}]`), CodeInvalidValue, "tools[0].function.name", "Invalid value for 'tools[0].function.name': must be 1 to 64 letters, digits, underscores, hyphens or dots."},
 		"tool twice":        {body(`,"tools":[{"type":"function","function":{"name":"a"}},{"type":"function","function":{"name":"a"}}]`), CodeInvalidValue, "tools[1].function.name", `Invalid value for 'tools': two functions have the name "a".`},
 		"tool's type":       {body(`,"tools":[{"type":"web_search"}]`), CodeInvalidValue, "tools[0].type", `Invalid value for 'tools[0].type': only "function" is supported.`},
-		"strict tool":       {body(`,"tools":[{"type":"function","function":{"name":"a","strict":true}}]`), CodeUnsupported, "tools[0].function.strict", "Unsupported parameter: 'tools[0].function.strict' is not supported with this value: arguments are not yet forced into the schema; leave it out."},
 		"deep parameters":   {body(`,"tools":[{"type":"function","function":{"name":"a","parameters":` + deep + `}}]`), CodeInvalidValue, "tools[0].function.parameters", "Invalid value for 'tools[0].function.parameters': nested more than 64 deep."},
-		"required":          {body(`,"tool_choice":"required"`), CodeUnsupported, "tool_choice", `Unsupported parameter: 'tool_choice' is not supported with this value: a call cannot be forced yet; use "auto" or "none".`},
+		"required":          {body(`,"tool_choice":"required"`), CodeInvalidValue, "tool_choice", "Invalid value for 'tool_choice': a call is only possible where there are tools."},
 		"unknown function":  {body(`,"tool_choice":{"type":"function","function":{"name":"x"}}`), CodeInvalidValue, "tool_choice", `Invalid value for 'tool_choice': there is no function "x" in tools.`},
 	}
 	for name, tc := range cases {

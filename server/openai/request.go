@@ -29,6 +29,10 @@ type ChatRequest struct {
 
 	Tools      []Tool
 	ToolChoice ToolChoice
+	// AllowedTools are the only tools that may be called, where tool_choice names some; nil for all.
+	AllowedTools []string
+	// Format is what the answer's content must look like; nil for text.
+	Format *Format
 	// SingleToolCall is true where parallel_tool_calls is false.
 	SingleToolCall bool
 	// LegacyFunctions is true where the tools came as functions, and the answer is to call one in that way.
@@ -54,8 +58,9 @@ type ToolChoice string
 
 // The tool choices that are served.
 const (
-	ToolChoiceAuto ToolChoice = "auto"
-	ToolChoiceNone ToolChoice = "none"
+	ToolChoiceAuto     ToolChoice = "auto"
+	ToolChoiceNone     ToolChoice = "none"
+	ToolChoiceRequired ToolChoice = "required" // also where a function is named
 )
 
 // DecodeChatRequest reads and checks a request body. The error is an *Error with status 400.
@@ -77,8 +82,9 @@ func (o object) chat() ChatRequest {
 	r.Streaming = decodeStreaming(o)
 	decodeReasoning(o, &r)
 	r.Tools = decodeTools(o)
-	r.ToolChoice = decodeToolChoice(o, r.Tools)
+	r.ToolChoice, r.AllowedTools = decodeToolChoice(o, r.Tools)
 	decodeLegacyFunctions(o, &r)
+	r.Format = decodeFormat(o)
 	r.SingleToolCall = !o.bool("parallel_tool_calls", true)
 	r.CacheSalt = decodeSalt(o)
 	_, r.ServiceTier = o.get("service_tier")
@@ -165,6 +171,7 @@ type Tool struct {
 	Name        string
 	Description string
 	Parameters  json.RawMessage // a JSON Schema object with its keys in the client's order, or nil
+	Strict      bool            // the arguments of calls are held to Parameters
 }
 
 const (
@@ -204,9 +211,7 @@ func decodeTool(o object) Tool {
 	f, _ := o.object("function")
 	t := Tool{Name: f.requireString("name"), Description: f.string("description")}
 	checkFunctionName(f, t.Name)
-	if f.bool("strict", false) {
-		refuse(f, "strict", "arguments are not yet forced into the schema; leave it out")
-	}
+	t.Strict = f.bool("strict", false)
 	if raw, ok := f.get("parameters"); ok {
 		f.d.asObject(raw, f.at("parameters"))
 		if depth(raw) > maxSchemaDepth {
@@ -226,32 +231,6 @@ func checkFunctionName(o object, name string) {
 		o.d.fail(CodeInvalidValue, o.at("name"),
 			"Invalid value for '%s': must be 1 to %d letters, digits, underscores, hyphens or dots.", o.at("name"), maxNameLength)
 	}
-}
-
-func decodeToolChoice(o object, tools []Tool) ToolChoice {
-	raw, ok := o.get("tool_choice")
-	if !ok {
-		return ToolChoiceAuto
-	}
-	if raw[0] == '{' {
-		choice, _ := o.object("tool_choice")
-		function, _ := choice.object("function")
-		name := function.requireString("name")
-		if !slices.ContainsFunc(tools, func(t Tool) bool { return t.Name == name }) {
-			o.d.fail(CodeInvalidValue, "tool_choice", "Invalid value for 'tool_choice': there is no function %q in tools.", name)
-		}
-		refuse(o, "tool_choice", "a call cannot be forced yet; use \"auto\" or \"none\"")
-		return ""
-	}
-	switch choice := ToolChoice(o.d.asString(raw, "tool_choice")); choice {
-	case ToolChoiceAuto, ToolChoiceNone:
-		return choice
-	case "required":
-		refuse(o, "tool_choice", "a call cannot be forced yet; use \"auto\" or \"none\"")
-	default:
-		o.d.fail(CodeInvalidValue, "tool_choice", "Invalid value for 'tool_choice': must be \"auto\" or \"none\".")
-	}
-	return ""
 }
 
 // decodeLegacyFunctions reads functions and function_call, which tools and tool_choice have replaced.
@@ -276,6 +255,13 @@ func decodeLegacyFunctions(o object, r *ChatRequest) {
 	case !ok || string(raw) == `"auto"`:
 	case string(raw) == `"none"`:
 		r.ToolChoice = ToolChoiceNone
+	case raw[0] == '{':
+		f, _ := o.object("function_call")
+		name := f.requireString("name")
+		if !slices.ContainsFunc(r.Tools, func(t Tool) bool { return t.Name == name }) {
+			o.d.fail(CodeInvalidValue, "function_call", "Invalid value for 'function_call': there is no function %.64q in functions.", name)
+		}
+		r.ToolChoice, r.AllowedTools = ToolChoiceRequired, []string{name}
 	default:
 		refuse(o, "function_call", "use tools and tool_choice")
 	}

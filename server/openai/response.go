@@ -36,7 +36,7 @@ type Origin struct {
 type Choice struct {
 	Index        int             `json:"index"`
 	Message      ResponseMessage `json:"message"`
-	Logprobs     *Logprobs       `json:"logprobs,omitempty"` // absent unless asked for
+	Logprobs     *Logprobs       `json:"logprobs"` // null unless asked for
 	FinishReason FinishReason    `json:"finish_reason"`
 }
 
@@ -70,6 +70,7 @@ type ResponseMessage struct {
 	Content          *string    `json:"content"` // null only beside tool calls
 	Reasoning        string     `json:"reasoning,omitempty"`
 	ReasoningContent string     `json:"reasoning_content,omitempty"`
+	Refusal          *struct{}  `json:"refusal"` // as that of Logprobs
 	ToolCalls        []ToolCall `json:"tool_calls,omitempty"`
 	// FunctionCall stands in place of ToolCalls where the client gave functions, not tools.
 	FunctionCall *FunctionCall `json:"function_call,omitempty"`
@@ -122,7 +123,7 @@ type ChatChunk struct {
 type ChunkChoice struct {
 	Index        int           `json:"index"`
 	Delta        Delta         `json:"delta"`
-	Logprobs     *Logprobs     `json:"logprobs,omitempty"` // only in chunks that add content
+	Logprobs     *Logprobs     `json:"logprobs"` // null unless asked for, and in chunks that add no content
 	FinishReason *FinishReason `json:"finish_reason"`
 }
 

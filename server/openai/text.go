@@ -24,6 +24,8 @@ type TextRequest struct {
 	Logprobs *int
 	// ShowControl has control tokens appear in the answer by their names.
 	ShowControl bool
+	// Format is what each answer must look like; nil for whatever comes.
+	Format *Format
 	// CacheSalt is that of a ChatRequest.
 	CacheSalt string
 	// Ignored names the parameters that were given and have no effect.
@@ -49,14 +51,9 @@ var unsupportedTextParameters = []unsupported{
 	{"logits_processors", among("[]"), "use logit_bias"},
 	{"truncate_prompt_tokens", never, "shorten the prompt"},
 	{"include_stop_str_in_output", among("false"), "a stop sequence is never part of the answer"},
-	{"response_format", plainText, "use /v1/chat/completions"},
-	{"guided_json", never, "use /v1/chat/completions"},
-	{"guided_regex", never, "use /v1/chat/completions"},
-	{"guided_choice", never, "use /v1/chat/completions"},
-	{"guided_grammar", never, "use /v1/chat/completions"},
-	{"structured_outputs", never, "use /v1/chat/completions"},
-	{"grammar", never, "use /v1/chat/completions"},
-	{"json_schema", never, "use /v1/chat/completions"},
+	{"guided_grammar", never, "use response_format or guided_regex"},
+	{"grammar", never, "use response_format or guided_regex"},
+	{"json_schema", never, "use response_format"},
 }
 
 var ignoredTextParameters = []accepted{
@@ -91,6 +88,7 @@ func DecodeTextRequest(body []byte) (TextRequest, error) {
 	decodeTextLogprobs(o, &r)
 	decodeBestOf(o, &r)
 	r.ShowControl = !o.bool("skip_special_tokens", true)
+	r.Format = decodeFormat(o)
 	r.CacheSalt = decodeSalt(o)
 	r.Ignored = ignored(o, ignoredTextParameters)
 	refuseUnsupported(o, unsupportedTextParameters)

@@ -17,14 +17,9 @@ type unsupported struct {
 
 var unsupportedParameters = []unsupported{
 	{"best_of", among("1"), "use n, or /v1/completions"},
-	{"response_format", plainText, "only {\"type\":\"text\"} is available yet"},
-	{"guided_json", never, "structured output is not available yet"},
-	{"guided_regex", never, "structured output is not available yet"},
-	{"guided_choice", never, "structured output is not available yet"},
-	{"guided_grammar", never, "structured output is not available yet"},
-	{"structured_outputs", never, "structured output is not available yet"},
-	{"grammar", never, "structured output is not available yet"},
-	{"json_schema", never, "structured output is not available yet"},
+	{"guided_grammar", never, "use response_format or guided_regex"},
+	{"grammar", never, "use response_format or guided_regex"},
+	{"json_schema", never, "use response_format"},
 	{"modalities", among(`["text"]`), "the model writes text only"},
 	{"audio", never, "the model writes text only"},
 	{"web_search_options", never, "the server does not search the web"},
@@ -109,8 +104,3 @@ func among(values ...string) func(json.RawMessage) bool {
 }
 
 func never(json.RawMessage) bool { return false }
-
-func plainText(raw json.RawMessage) bool {
-	var format struct{ Type string }
-	return json.Unmarshal(raw, &format) == nil && format.Type == "text"
-}

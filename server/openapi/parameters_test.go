@@ -75,6 +75,10 @@ var chatParameters = []parameter{
 	{"functions", "The old form of tools.", listOf(function), []any{object{"name": "f"}}},
 	{"function_call", "The old form of tool_choice.", object{"oneOf": []any{words("none", "auto"), object{"type": "object", "properties": object{"name": name}}}}, nil},
 	{"response_format", "The form of the answer: plain text, any JSON object, or JSON of a schema.", object{"type": []any{"object", "null"}, "required": []any{"type"}, "properties": object{"type": object{"enum": []any{"text", "json_object", "json_schema"}}, "json_schema": anyMap}}, object{"type": "text"}},
+	{"guided_json", extension + "A JSON Schema that the content validates against.", object{"type": []any{"object", "string", "null"}}, object{"type": "object"}},
+	{"guided_regex", extension + "A regular expression that the whole content matches.", kind("string"), "a+"},
+	{"guided_choice", extension + "The texts that the content may be.", listOf(object{"type": "string"}), []any{"yes", "no"}},
+	{"structured_outputs", extension + "One of json, regex, choice and json_object, which ask for the same.", object{"type": []any{"object", "null"}, "properties": object{"json": object{"type": []any{"object", "string"}}, "regex": object{"type": "string"}, "choice": listOf(object{"type": "string"}), "json_object": kind("boolean")}}, object{"json_object": true}},
 	{"cache_salt", extension + "Keeps the prompt's memory apart from that of prompts with another salt.", kind("string"), "s"},
 	{"service_tier", noEffect + " It is given back as \"default\".", kind("string"), "auto"},
 	{"user", noEffect, kind("string"), "u"},
@@ -134,4 +138,5 @@ var textParameters = []parameter{
 var shared = []string{
 	"model", "stream", "stream_options", "max_tokens", "temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty",
 	"repetition_penalty", "logit_bias", "seed", "n", "stop", "stop_token_ids", "min_tokens", "ignore_eos", "cache_salt", "user",
+	"response_format", "guided_json", "guided_regex", "guided_choice", "structured_outputs",
 }

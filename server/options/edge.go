@@ -6,17 +6,6 @@ import (
 	"strings"
 )
 
-func checkURL(name, text string) error {
-	if text == "" {
-		return nil
-	}
-	u, err := url.Parse(text)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil {
-		return fmt.Errorf("--%s %q: must be an http or https URL without a password, such as http://collector:4318", name, text)
-	}
-	return nil
-}
-
 func checkOrigins(name, text string) error {
 	if text == "" {
 		return nil

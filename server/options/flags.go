@@ -33,7 +33,10 @@ const (
 )
 
 // parameters lists all flags in the order in which Args renders them and the usage text shows them.
-var parameters = []parameter{
+var parameters = slices.Concat(serving, accessParameters)
+
+// serving are the flags about the model and the server itself.
+var serving = []parameter{
 	text("host", "ADDR", "address to listen on", func(o *Options) *string { return &o.Host }, checkHost),
 	integer("port", "N", "TCP port; 0 picks a free one", func(o *Options) *int { return &o.Port }, 0, 65535),
 	text("model", "demo|PATH", "the model inside the binary, a file that gptoss-server pack wrote, or what is packed into memory first: a directory in any layout (Hugging Face's safetensors, OpenAI's original/, GGUF) or a .gguf file",
@@ -41,7 +44,7 @@ var parameters = []parameter{
 	text("served-model-name", "NAME", "the model's id for clients (default: gpt-oss-demo, or the name of the directory or file)",
 		func(o *Options) *string { return &o.ServedModelName }, checkName),
 	keys("api-key", "KEY", "accepted Bearer key; may be repeated; also from the environment variable OPENAI_API_KEY"),
-	text("api-key-file", "PATH", "file with one accepted key a line, read again when it changes",
+	text("api-key-file", "PATH", "file of accepted keys, a key a line or JSON with rights and limits (docs/access.md), read again when it changes",
 		func(o *Options) *string { return &o.APIKeyFile }, nil),
 	integer("context-length", "N", "most tokens of prompt and answer together (default 0: 8192, or less where the model has less)",
 		func(o *Options) *int { return &o.ContextLength }, 0, maxTokens),
@@ -85,6 +88,7 @@ var parameters = []parameter{
 		func(o *Options) *time.Duration { return &o.ShutdownDelay }, 0, maxGrace),
 	duration("shutdown-grace", "how long running requests may take to finish after SIGTERM, the delay included",
 		func(o *Options) *time.Duration { return &o.ShutdownGrace }, 0, maxGrace),
+	boolean("page", "whether a chat page is served at /; it needs no key, its requests do", func(o *Options) *bool { return &o.Page }),
 	text("termination-log", "PATH", "file that gets the one sentence why the model cannot be served",
 		func(o *Options) *string { return &o.TerminationLog }, nil),
 	choice("log-level", "least severe log line that is written", func(o *Options) *string { return &o.LogLevel }, "debug", "info", "warn", "error"),

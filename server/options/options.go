@@ -36,7 +36,7 @@ type Options struct {
 	ServedModelName string
 	// APIKeys are the accepted Bearer keys. Args renders them in the clear, so who starts a process for others uses APIKeyFile.
 	APIKeys Keys
-	// APIKeyFile is a file with one key a line, read again when it changes.
+	// APIKeyFile is a file of keys, a key a line or JSON with rights and limits, read again when it changes.
 	APIKeyFile string
 	// ContextLength is the most tokens of prompt and answer together; 0 leaves it to [Options.ContextFor].
 	ContextLength int
@@ -92,6 +92,8 @@ type Options struct {
 	// ShutdownGrace is how long running requests may take to finish after SIGTERM. It includes ShutdownDelay, which it
 	// cuts short where it is shorter.
 	ShutdownGrace time.Duration
+	// Page: a chat page is served at "/".
+	Page bool
 	// TerminationLog is a file that gets the one sentence why the model cannot be served; empty means none.
 	TerminationLog string
 	// LogLevel is debug, info, warn or error.
@@ -99,6 +101,40 @@ type Options struct {
 	// LogFormat is json or text.
 	LogFormat string
 
+	// JWTIssuer is the issuer whose tokens are accepted beside keys, JWTAudience are audiences of which a token must name one.
+	JWTIssuer   string
+	JWTAudience []string
+	// JWTJWKSURL is where the issuer's public keys are, trusted by the certificates in JWTCAFile or the system's;
+	// JWTSecretFile has the secret that it signs with instead. Without either no tokens are accepted.
+	JWTJWKSURL, JWTCAFile, JWTSecretFile string
+	// JWTAlgorithms are the accepted signatures; empty means RS256 and ES256, or HS256 with a secret.
+	JWTAlgorithms []string
+	// JWTIdentityClaim says who a token is for; JWTClaimPrefix begins the names of the claims models and limits.
+	JWTIdentityClaim, JWTClaimPrefix string
+	// MetricsAuth: the metrics need a key with the scope metrics.
+	MetricsAuth bool
+	// IPAllow and IPBlock are the networks that clients may and may not come from; an empty IPAllow means any.
+	IPAllow, IPBlock []string
+	// TrustedProxies are networks of proxies that are believed about their client's address, in ForwardedHeader.
+	TrustedProxies  []string
+	ForwardedHeader string
+	// RateLimitRPS and RateLimitBurst limit the requests of each identity without limits of its own, RateLimitTPM its tokens
+	// per minute, MaxConcurrentPerKey its requests at the same time; 0 means no limit, and for the burst one second's worth.
+	RateLimitRPS        float64
+	RateLimitBurst      int
+	RateLimitTPM        int64
+	MaxConcurrentPerKey int
+	// RateLimitReplicas is how many share the limits while Redis is away; 0 means as many as it has counted.
+	RateLimitReplicas int
+	// RedisAddress is where the limits of all replicas are kept; empty means each keeps its own.
+	RedisAddress, RedisUsername, RedisPasswordFile string
+	RedisDB                                        int
+	// RedisPrefix begins names in Redis; empty means one with the model's name.
+	RedisPrefix string
+	// RedisTimeout is how long Redis may take before a replica goes on alone.
+	RedisTimeout                                      time.Duration
+	RedisTLS                                          bool
+	RedisTLSCAFile, RedisTLSCertFile, RedisTLSKeyFile string
 	// SlowRequest is how long a request may take before the log tells where its time went; 0 never does.
 	SlowRequest time.Duration
 	// OTLPEndpoint is the URL of an OpenTelemetry collector; empty leaves it to OTEL_EXPORTER_OTLP_ENDPOINT.
@@ -139,7 +175,11 @@ func Default() Options {
 		ShutdownDelay: 5 * time.Second,
 		// Ends within the 30 seconds that Kubernetes gives a pod by default.
 		ShutdownGrace: 25 * time.Second,
+		Page:          true,
 		LogLevel:      "info", LogFormat: "json",
+		JWTIdentityClaim: "sub", JWTClaimPrefix: "gptoss_", ForwardedHeader: "x-forwarded-for",
+		// Many times what Redis takes, and not yet felt by a person.
+		RedisTimeout: 250 * time.Millisecond,
 		AuditMaxSize: 100 << 20, AuditFiles: 10,
 	}
 }

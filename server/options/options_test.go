@@ -45,7 +45,7 @@ func TestParse(t *testing.T) {
 				"--max-sequences=16", "--batch-size=4", "--max-batch-tokens=64", "--batch-timeout=10ms", "--prefix-caching=false",
 				"--swap-space=4Gi", "--threads=3", "--kernel=generic", "--load=copy", "--max-choices=3", "--generate-raw=true", "--ticket-key-file=/s", "--max-queue=1", "--max-body-bytes=1024",
 				"--response-store-count=0", "--response-store-bytes=1Mi", "--response-store-age=1h", "--max-background-responses=2",
-				"--shutdown-delay=2s", "--shutdown-grace=1m", "--termination-log=/t", "--log-level=debug", "--log-format=text",
+				"--shutdown-delay=2s", "--shutdown-grace=1m", "--page=false", "--termination-log=/t", "--log-level=debug", "--log-format=text",
 				"--slow-request=3s", "--otlp-endpoint=http://c:4318", "--audit-log=/a", "--audit-content=true", "--audit-max-size=2Mi",
 				"--audit-files=3", "--sanitize-input=true", "--cors-origins=https://a.example, https://b.example:8443", "--tls-cert=/c", "--tls-key=/k",
 			},
@@ -57,6 +57,7 @@ func TestParse(t *testing.T) {
 				ResponseStoreBytes: 1 << 20, ResponseStoreAge: time.Hour, MaxBackgroundResponses: 2,
 				ShutdownDelay: 2 * time.Second, ShutdownGrace: time.Minute, TerminationLog: "/t",
 				LogLevel: "debug", LogFormat: "text",
+				JWTIdentityClaim: "sub", JWTClaimPrefix: "gptoss_", ForwardedHeader: "x-forwarded-for", RedisTimeout: 250 * time.Millisecond,
 				SlowRequest: 3 * time.Second, OTLPEndpoint: "http://c:4318", AuditLog: "/a", AuditContent: true, AuditMaxSize: 2 << 20,
 				AuditFiles: 3, SanitizeInput: true, CORSOrigins: "https://a.example, https://b.example:8443", TLSCert: "/c", TLSKey: "/k",
 			},
@@ -102,7 +103,7 @@ func TestParseErrors(t *testing.T) {
 		"prefix caching perhaps":     {[]string{"--prefix-caching=maybe"}, `--prefix-caching "maybe": must be true or false`},
 		"an unknown kernel":          {[]string{"--kernel=mmx"}, `--kernel "mmx": must be one of auto, generic, avx2, avx512, neon, dotprod`},
 		"an unknown place":           {[]string{"--load=disk"}, `--load "disk": must be one of auto, map, copy`},
-		"a collector without scheme": {[]string{"--otlp-endpoint=collector:4318"}, `--otlp-endpoint "collector:4318": must be an http or https URL without a password, such as http://collector:4318`},
+		"a collector without scheme": {[]string{"--otlp-endpoint=collector:4318"}, "--otlp-endpoint: must be an https or http URL without a password"},
 		"an origin with a path":      {[]string{"--cors-origins=https://a.example/x"}, `--cors-origins: "https://a.example/x" is not an origin, such as https://chat.example.com`},
 		"half of an origin":          {[]string{"--cors-origins=https://*.example"}, `--cors-origins: "https://*.example" is not an origin, such as https://chat.example.com`},
 		"a certificate without key":  {[]string{"--tls-cert=/c"}, `--tls-cert and --tls-key go together`},
@@ -169,6 +170,7 @@ func generate(r *rand.Rand) Options {
 	pick := func(s ...string) string { return s[r.IntN(len(s))] }
 	maybe(func() { o.Host = pick("127.0.0.1", "::", "localhost", "-") })
 	maybe(func() { o.Port = r.IntN(65536) })
+	maybe(func() { o.Page = false })
 	maybe(func() { o.Model = word() + pick("", " with space", "\n", "=--port=1") })
 	maybe(func() { o.ServedModelName = word() })
 	maybe(func() {
@@ -198,6 +200,7 @@ func generate(r *rand.Rand) Options {
 	maybe(func() { o.TerminationLog = word() })
 	maybe(func() { o.LogLevel = pick("debug", "info", "warn", "error") })
 	maybe(func() { o.LogFormat = pick("json", "text") })
+	generateAccess(&o, r, maybe, word, pick)
 	maybe(func() { o.SlowRequest = time.Duration(r.Int64N(int64(24*time.Hour) + 1)) })
 	maybe(func() { o.OTLPEndpoint = pick("http://collector:4318", "https://c.example/otlp") })
 	maybe(func() { o.AuditLog = pick("stdout", word()) })

@@ -32,12 +32,12 @@ func Conversation(r *openai.ChatRequest, effort string, now time.Time, names *Na
 	out := []harmony.Message{{Role: harmony.RoleSystem, Content: []harmony.Content{system}}}
 
 	messages := r.Messages
-	front := &harmony.Developer{Tools: declareTools(r, names)}
+	front := &harmony.Developer{Tools: declareTools(r, names), ResponseFormats: responseFormats(r)}
 	if isInstruction(messages[0]) {
 		front.Instructions = withoutReasoningLine(messages[0].Content)
 		messages = messages[1:]
 	}
-	if front.Instructions != "" || len(front.Tools) > 0 {
+	if front.Instructions != "" || len(front.Tools)+len(front.ResponseFormats) > 0 {
 		out = append(out, developer(front))
 	}
 	called := map[string]string{} // call id → function, as the model knows it
@@ -128,4 +128,12 @@ func withoutReasoningLine(text string) string {
 		return text
 	}
 	return strings.TrimSpace(reasoningLine.ReplaceAllString(text, ""))
+}
+
+// responseFormats tells the model of the schema that its answer will have, where that has a name.
+func responseFormats(r *openai.ChatRequest) []harmony.ResponseFormat {
+	if r.Format == nil || r.Format.Name == "" {
+		return nil
+	}
+	return []harmony.ResponseFormat{{Name: r.Format.Name, Description: r.Format.Description, Schema: r.Format.Schema}}
 }

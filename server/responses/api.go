@@ -34,6 +34,8 @@ type Call struct {
 	ID      string // of the response
 	Tenant  string
 	Request *openai.ChatRequest
+	// Background: nobody waits for the response, and its request may have been answered before it has ended.
+	Background bool
 	// Accepted is called once the request has a place in the queue.
 	Accepted func()
 	// Emit takes what the model adds, in order. Its error ends the request.

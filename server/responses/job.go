@@ -108,7 +108,7 @@ func (j *job) emit(p Piece) error {
 // run makes the response, or leaves why there is none in err.
 func (a *API) run(ctx context.Context, j *job) {
 	j.finish, j.usage, j.err = a.config.Model.Complete(ctx, Call{
-		ID: j.response.ID, Tenant: j.tenant, Request: j.chat, Accepted: j.accept, Emit: j.emit,
+		ID: j.response.ID, Tenant: j.tenant, Request: j.chat, Background: j.response.Background, Accepted: j.accept, Emit: j.emit,
 	})
 	if j.err == nil {
 		j.accept()

@@ -32,31 +32,32 @@ type Request struct {
 	// Details asks for the tokens, TopTokens for so many alternatives to each.
 	Details   bool
 	TopTokens int
+	// Format is what the text must look like; nil for whatever comes.
+	Format *openai.Format
 }
 
 // wire is the body. Pointers tell what is absent.
 type wire struct {
 	Inputs     *string `json:"inputs"`
 	Parameters struct {
-		BestOf              *int64          `json:"best_of"`
-		Temperature         *float64        `json:"temperature"`
-		RepetitionPenalty   *float64        `json:"repetition_penalty"`
-		FrequencyPenalty    *float64        `json:"frequency_penalty"`
-		TopK                *int64          `json:"top_k"`
-		TopP                *float64        `json:"top_p"`
-		TypicalP            *float64        `json:"typical_p"`
-		DoSample            bool            `json:"do_sample"`
-		MaxNewTokens        *int64          `json:"max_new_tokens"`
-		ReturnFullText      bool            `json:"return_full_text"`
-		Stop                []string        `json:"stop"`
-		Truncate            *int64          `json:"truncate"`
-		Watermark           bool            `json:"watermark"`
-		Details             bool            `json:"details"`
-		DecoderInputDetails bool            `json:"decoder_input_details"`
-		Seed                *uint64         `json:"seed"`
-		TopNTokens          *int64          `json:"top_n_tokens"`
-		Grammar             json.RawMessage `json:"grammar"`
-		AdapterID           *string         `json:"adapter_id"`
+		BestOf              *int64   `json:"best_of"`
+		Temperature         *float64 `json:"temperature"`
+		RepetitionPenalty   *float64 `json:"repetition_penalty"`
+		FrequencyPenalty    *float64 `json:"frequency_penalty"`
+		TopK                *int64   `json:"top_k"`
+		TopP                *float64 `json:"top_p"`
+		TypicalP            *float64 `json:"typical_p"`
+		DoSample            bool     `json:"do_sample"`
+		MaxNewTokens        *int64   `json:"max_new_tokens"`
+		ReturnFullText      bool     `json:"return_full_text"`
+		Stop                []string `json:"stop"`
+		Truncate            *int64   `json:"truncate"`
+		Watermark           bool     `json:"watermark"`
+		Details             bool     `json:"details"`
+		DecoderInputDetails bool     `json:"decoder_input_details"`
+		Seed                *uint64  `json:"seed"`
+		TopNTokens          *int64   `json:"top_n_tokens"`
+		AdapterID           *string  `json:"adapter_id"`
 	} `json:"parameters"`
 }
 
@@ -81,6 +82,10 @@ func Decode(body []byte) (Request, error) {
 		if err := check(&w, &r); err != nil {
 			return Request{}, err
 		}
+	}
+	var err error
+	if r.Format, err = openai.TGIFormat(body); err != nil {
+		return Request{}, err
 	}
 	return r, nil
 }
@@ -120,7 +125,6 @@ func checkUnsupported(w *wire, _ *Request) error {
 		"typical_p":             p.TypicalP != nil && *p.TypicalP != 1,
 		"watermark":             p.Watermark,
 		"decoder_input_details": p.DecoderInputDetails,
-		"grammar":               len(p.Grammar) > 0 && string(p.Grammar) != "null",
 		"adapter_id":            p.AdapterID != nil,
 	} {
 		if given {

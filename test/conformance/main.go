@@ -104,11 +104,7 @@ func (s *settings) wants(c client) bool {
 
 func printList(out io.Writer) {
 	for _, s := range scenarios {
-		note := ""
-		if slices.Contains(pending, s.name) {
-			note = " (pending)"
-		}
-		fmt.Fprintf(out, "%-17s %s%s\n", s.name, s.tells, note)
+		fmt.Fprintf(out, "%-17s %s\n", s.name, s.tells)
 	}
 }
 

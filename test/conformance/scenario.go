@@ -78,12 +78,6 @@ var scenarios = []scenario{
 	{"embeddings", "embeddings are refused with a sentence", []string{"openai-node", "openai-python", "openai-go", "ai-sdk", "langchain-js"}, true},
 }
 
-// pending names the scenarios that the server does not have to pass yet. They run all the same and are shown; one that
-// passes with every client is named at the end, to be taken out here. The list is meant to be empty.
-var pending = []string{
-	"tool-required", "tool-named", "tool-strict", "json-object", "json-schema", "json-parse", "json-stream", "responses-tools", "responses-json",
-}
-
 // find returns the scenario of a name.
 func find(name string) (scenario, bool) {
 	i := slices.IndexFunc(scenarios, func(s scenario) bool { return s.name == name })

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -126,10 +127,27 @@ func rotateKeys(ctx context.Context, s settings, out io.Writer) (found *rotation
 
 func newKey() string { return "sk-" + rand.Text() }
 
+// record is a key of the file. All of them are one identity's, as those of a client are whose key is replaced.
+type record struct {
+	Identity string   `json:"identity"`
+	Hash     string   `json:"hash"`
+	Scopes   []string `json:"scopes"`
+}
+
 // write swaps the file, as a mounted Secret is swapped.
 func (r *rotator) write() error {
+	var file struct {
+		Keys []record `json:"keys"`
+	}
+	for _, key := range r.keys {
+		file.Keys = append(file.Keys, record{"soak", fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(key))), []string{"chat"}})
+	}
+	content, err := json.Marshal(file)
+	if err != nil {
+		return err
+	}
 	next := r.file + ".next"
-	if err := os.WriteFile(next, []byte(strings.Join(r.keys, "\n")+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(next, content, 0o600); err != nil {
 		return err
 	}
 	return os.Rename(next, r.file)

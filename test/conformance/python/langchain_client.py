@@ -130,10 +130,11 @@ def tool_strict():
 
 
 def json_object():
-    m = model(max_tokens=400).bind(response_format={"type": "json_object"}).invoke([SystemMessage("Answer in JSON."), HumanMessage(QUESTION)])
-    matches(m.content, r"^\s*\{")
-    if m.response_metadata["finish_reason"] == "stop":
+    try:
+        m = model(max_tokens=400).bind(response_format={"type": "json_object"}).invoke([SystemMessage("Answer in JSON."), HumanMessage(QUESTION)])
         check(isinstance(json.loads(m.content), dict), f"content {m.content!r}")
+    except openai.LengthFinishReasonError as e:  # a model that was not made for it may fill an object without end
+        matches(e.completion.choices[0].message.content, r"^\s*\{")
 
 
 def json_parse():

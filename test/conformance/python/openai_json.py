@@ -32,7 +32,7 @@ def json_schema():
         equal(choice.finish_reason, "stop")
         Report.model_validate_json(choice.message.content, strict=True)
         equal(Streamed(complete(**warm, response_format=FORMAT, stream=True)).content[0], choice.message.content, "streamed")
-    for schema in ({**REPORT_SCHEMA, "required": ["city"]}, {k: v for k, v in REPORT_SCHEMA.items() if k != "additionalProperties"}):
+    for schema in ({**REPORT_SCHEMA, "not": {}}, {**REPORT_SCHEMA, "properties": {**REPORT_SCHEMA["properties"], "city": {"type": "wrong"}}}):
         bad = {"type": "json_schema", "json_schema": {"name": "bad", "strict": True, "schema": schema}}
         matches(fails(openai.BadRequestError, lambda: complete(response_format=bad)).param, "^response_format", "param")
 
