@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -33,7 +34,7 @@ func apply[T client.Object](ctx context.Context, r *Reconciler, m *v1alpha1.GptO
 	if err != nil {
 		return live, fmt.Errorf("controllers: read %s: %w", what, err)
 	}
-	if found && !metav1.IsControlledBy(live, m) {
+	if found && !mine(live, m) {
 		return live, conflict(what)
 	}
 	if found && live.GetDeletionTimestamp() != nil {
@@ -59,6 +60,16 @@ func apply[T client.Object](ctx context.Context, r *Reconciler, m *v1alpha1.GptO
 		return live, r.disown(ctx, live)
 	}
 	return send(ctx, r, m, desired, configuration, content)
+}
+
+// mine reports whether an object belongs to the model: it owns it, or the object is the claim of weights that are kept, which
+// nobody owns, and which another model of the name may have left.
+func mine(obj client.Object, m *v1alpha1.GptOssModel) bool {
+	if metav1.IsControlledBy(obj, m) {
+		return true
+	}
+	claim, ok := obj.(*corev1.PersistentVolumeClaim)
+	return ok && metav1.GetControllerOf(claim) == nil && (resources.IsCacheClaim(m, claim.Labels) || owned(claim, FieldManager) != nil)
 }
 
 // send writes a configuration over what is there: content, or nil. What the API server refuses as invalid is not sent

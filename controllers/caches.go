@@ -45,8 +45,8 @@ func namespaceConfig(namespaces []string) map[string]cache.Config {
 	return out
 }
 
-// newNameCache makes a cache of the names of all Secrets and adds it to the manager: about half a kilobyte for each,
-// and no content ever leaves the API server.
+// newNameCache makes a cache of the names of all Secrets and claims and adds it to the manager: about half a kilobyte for
+// each, and no content ever leaves the API server.
 func newNameCache(mgr ctrl.Manager, namespaces []string) (cache.Cache, error) {
 	names, err := cache.New(mgr.GetConfig(), cache.Options{
 		HTTPClient:        mgr.GetHTTPClient(),
@@ -56,16 +56,16 @@ func newNameCache(mgr ctrl.Manager, namespaces []string) (cache.Cache, error) {
 		DefaultTransform:  stripToName,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("controllers: cache of Secrets' names: %w", err)
+		return nil, fmt.Errorf("controllers: cache of names: %w", err)
 	}
 	if err := mgr.Add(names); err != nil {
-		return nil, fmt.Errorf("controllers: cache of Secrets' names: %w", err)
+		return nil, fmt.Errorf("controllers: cache of names: %w", err)
 	}
 	return names, nil
 }
 
-func nameOnly() *metav1.PartialObjectMetadata {
-	return &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}}
+func nameOnly(kind string) *metav1.PartialObjectMetadata {
+	return &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: kind}}
 }
 
 // stripToName keeps what identifies an object and tells a change of it.

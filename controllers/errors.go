@@ -26,10 +26,12 @@ const (
 	raceRetry = 200 * time.Millisecond
 )
 
-// stall is the error of a step that only a person can get past. It becomes the conditions Ready=False and Stalled=True.
+// stall is the error of a step that only a person can get past. It becomes the conditions Ready=False and Stalled=True, or,
+// where time helps, Reconciling=True.
 type stall struct {
 	reason, message string
 	retry           time.Duration // when to look again; 0 where a watch tells
+	passing         bool          // time helps
 }
 
 func (s *stall) Error() string { return s.reason + ": " + s.message }

@@ -106,9 +106,13 @@ var _ = Describe("a pod that does not serve", func() {
 		Entry("the image cannot be pulled", waitingStatus(corev1.ContainerStatus{
 			Image: testImage,
 			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{
-				Reason: "ImagePullBackOff", Message: `Back-off pulling image "` + testImage + `": ErrImagePull: not found`,
+				Reason: "ImagePullBackOff", Message: `Back-off pulling image "registry/weights": ErrImagePull: not found`,
 			}},
-		}), "ImagePullFailed", `image "`+testImage+`": not found`, true),
+		}), "ImagePullFailed", `image "registry/weights": not found`, true),
+		Entry("the image cannot even be named", waitingStatus(corev1.ContainerStatus{
+			Image: testImage,
+			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "InvalidImageName", Message: "couldn't parse image name"}},
+		}), "ImagePullFailed", `image "`+testImage+`": couldn't parse`, true),
 		Entry("the container cannot be made", waitingStatus(corev1.ContainerStatus{
 			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CreateContainerConfigError", Message: "image will run as root"}},
 		}), "ContainerConfigFailed", "run as root", true),

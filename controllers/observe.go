@@ -33,6 +33,7 @@ type observation struct {
 	source     metricsapi.Source                      // of the autoscaler's metric
 	service    *corev1.Service                        // ours, or nil when its step failed
 	asked      int                                    // how many optional APIs the spec asks for
+	download   *v1alpha1.DownloadStatus               // nil when none runs
 	missing    []string                               // what it asks for and the cluster lacks, in sentences
 
 	updateAvailable bool           // the operator would make other pods today
@@ -43,7 +44,8 @@ type observation struct {
 func (r *Reconciler) observe(ctx context.Context, p *pass, failure error) (observation, error) {
 	m := p.model
 	o := observation{
-		model: m, deployment: p.deployment, failure: failure, rival: p.rival, source: r.source(), service: p.service, updateAvailable: p.updateAvailable,
+		model: m, deployment: p.deployment, failure: failure, rival: p.rival, source: r.source(), service: p.service,
+		updateAvailable: p.updateAvailable, download: p.download,
 	}
 	if p.revision == "" {
 		o.updateAvailable = m.Status.UpdateAvailable

@@ -22,6 +22,7 @@ import (
 	"github.com/gptoss/gptoss-operator/controllers/metricsapi"
 	"github.com/gptoss/gptoss-operator/controllers/resources"
 	"github.com/gptoss/gptoss-operator/controllers/scaling"
+	"github.com/gptoss/gptoss-operator/controllers/weights"
 )
 
 // Reconciler makes GptOssModels true.
@@ -48,6 +49,7 @@ type Reconciler struct {
 	Namespace string
 
 	optional *optionalAPIs
+	keeper   *weights.Keeper
 	rejected rejections
 	rivals   scaling.Rivals
 	costs    scaling.Costs
@@ -60,8 +62,9 @@ type pass struct {
 	rival      string             // an autoscaler of somebody else for the same pods, or ""
 	retry      time.Duration      // when to look again although nothing tells to; 0 for never
 	service    *corev1.Service    // likewise; nil before the step service
-	children   []resources.Child  // what stands around the pods; nil before it is first asked for
-	aside      error              // trouble with these, which holds no step up
+	download   *v1alpha1.DownloadStatus
+	children   []resources.Child // what stands around the pods; nil before it is first asked for
+	aside      error             // trouble with these, which holds no step up
 
 	// What the step workload found; empty before it.
 	pods            []corev1.Pod // all pods of the Deployment, of whatever revision
@@ -78,6 +81,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err := r.Client.Get(ctx, req.NamespacedName, m); err != nil {
 		if client.IgnoreNotFound(err) == nil {
 			r.rejected.forget(req.NamespacedName)
+			r.keeper.Forget(req.NamespacedName)
 			return ctrl.Result{}, nil
 		}
 		return ctrl.Result{}, fmt.Errorf("controllers: read GptOssModel: %w", err)

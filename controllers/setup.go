@@ -9,6 +9,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -20,6 +21,7 @@ import (
 	"k8s.io/client-go/discovery"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -36,12 +38,14 @@ import (
 //
 // +kubebuilder:rbac:groups="",resources=configmaps,verbs=create;delete;get;list;patch;update;watch
 // +kubebuilder:rbac:groups="",resources=events,verbs=list
+// +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=create;get;list;patch;update;watch
 // +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;patch;watch
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=create;get;list;patch;update;watch
 // +kubebuilder:rbac:groups="",resources=services,verbs=create;get;list;patch;update;watch
 // +kubebuilder:rbac:groups=apps,resources=controllerrevisions,verbs=create;delete;get;list;patch;update;watch
 // +kubebuilder:rbac:groups=apps,resources=deployments,verbs=create;get;list;patch;update;watch
 // +kubebuilder:rbac:groups=autoscaling,resources=horizontalpodautoscalers,verbs=create;delete;get;list;patch;update;watch
+// +kubebuilder:rbac:groups=batch,resources=jobs,verbs=create;delete;get;list;patch;update;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 // +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=httproutes,verbs=create;delete;get;list;patch;update;watch
 // +kubebuilder:rbac:groups=gptoss.dev,resources=gptossmodels,verbs=get;list;watch
@@ -63,13 +67,19 @@ type Options struct {
 
 	// APICheckInterval is the time between two looks for APIs that the cluster may lack; 0 means 30 seconds.
 	APICheckInterval time.Duration
+
+	// ProgressInterval is the time between two looks at how far a download is; 0 means 15 seconds. Status changes no more
+	// often than that.
+	ProgressInterval time.Duration
 }
 
 const (
 	defaultAPICheckInterval = 30 * time.Second
+	defaultProgressInterval = 15 * time.Second
 
-	// secretIndex finds GptOssModels by the Secret that they name.
-	secretIndex = "spec.auth.apiKeys.secretRef.name"
+	// secretIndex and claimIndex find GptOssModels by the Secrets and the claim that they name.
+	secretIndex = "secrets"
+	claimIndex  = "spec.model.source.persistentVolumeClaim.claimName"
 )
 
 // SetupWithManager registers the reconciler and everything that wakes it.
@@ -80,10 +90,22 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, o O
 	if r.Namespace == "" {
 		r.Namespace = ownNamespace()
 	}
-	secrets, err := namedSecrets(ctx, mgr, o.Namespaces)
+	if o.ProgressInterval == 0 {
+		o.ProgressInterval = defaultProgressInterval
+	}
+	names, err := newNameCache(mgr, o.Namespaces)
 	if err != nil {
 		return err
 	}
+	secrets, err := named(ctx, mgr, names, "Secret", secretIndex, namedSecrets)
+	if err != nil {
+		return err
+	}
+	claims, err := named(ctx, mgr, names, "PersistentVolumeClaim", claimIndex, namedClaims)
+	if err != nil {
+		return err
+	}
+	r.keeper = r.newKeeper(names, o.ProgressInterval)
 	wake := make(chan event.GenericEvent, 1)
 	c, err := ctrl.NewControllerManagedBy(mgr).
 		// No predicate: our own status writes come back as events, and a status computed from an older one is put right.
@@ -95,10 +117,13 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, o O
 		Owns(&policyv1.PodDisruptionBudget{}, builder.WithPredicates(budgetChanged())).
 		Owns(&corev1.ConfigMap{}).
 		Owns(&autoscalingv2.HorizontalPodAutoscaler{}, builder.WithPredicates(autoscalerChanged())).
+		Owns(&batchv1.Job{}).
 		Owns(&corev1.Secret{}).
 		Owns(&corev1.Service{}).
+		Watches(&corev1.PersistentVolumeClaim{}, handler.EnqueueRequestsFromMapFunc(modelOfPod)). // perhaps without an owner
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(modelOfPod)).
 		WatchesRawSource(secrets).
+		WatchesRawSource(claims).
 		WatchesRawSource(source.Channel(wake, handler.EnqueueRequestsFromMapFunc(r.allModels))).
 		WithOptions(controller.Options{MaxConcurrentReconciles: o.MaxConcurrentReconciles}).
 		Build(r)
@@ -180,26 +205,34 @@ func servedKinds(asker discovery.ServerResourcesInterface, group schema.GroupVer
 	return kinds, nil
 }
 
-// namedSecrets wakes the models that name a Secret when it appears or changes. Such Secrets carry no label of ours, so
-// they have a cache of their own that holds nothing of them but their names.
-func namedSecrets(ctx context.Context, mgr ctrl.Manager, namespaces []string) (source.Source, error) {
-	index := func(obj client.Object) []string {
-		if ref := obj.(*v1alpha1.GptOssModel).NamedSecret(); ref != nil {
-			return []string{ref.Name}
-		}
-		return nil
-	}
-	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.GptOssModel{}, secretIndex, index); err != nil {
-		return nil, fmt.Errorf("controllers: index by Secret: %w", err)
-	}
-	names, err := newNameCache(mgr, namespaces)
-	if err != nil {
-		return nil, err
+// named wakes the models that name an object of the kind when it appears or changes. Such objects carry no label of ours,
+// so they have a cache of their own that holds nothing of them but their names.
+func named(ctx context.Context, mgr ctrl.Manager, names cache.Cache, kind, field string, of func(*v1alpha1.GptOssModel) []string) (source.Source, error) {
+	index := func(obj client.Object) []string { return of(obj.(*v1alpha1.GptOssModel)) }
+	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.GptOssModel{}, field, index); err != nil {
+		return nil, fmt.Errorf("controllers: index by %s: %w", kind, err)
 	}
 	enqueue := func(ctx context.Context, obj client.Object) []reconcile.Request {
-		return requests(ctx, mgr.GetClient(), client.InNamespace(obj.GetNamespace()), client.MatchingFields{secretIndex: obj.GetName()})
+		return requests(ctx, mgr.GetClient(), client.InNamespace(obj.GetNamespace()), client.MatchingFields{field: obj.GetName()})
 	}
-	return source.Kind[client.Object](names, nameOnly(), handler.EnqueueRequestsFromMapFunc(enqueue)), nil
+	return source.Kind[client.Object](names, nameOnly(kind), handler.EnqueueRequestsFromMapFunc(enqueue)), nil
+}
+
+func namedSecrets(m *v1alpha1.GptOssModel) (names []string) {
+	if ref := m.NamedSecret(); ref != nil {
+		names = append(names, ref.Name)
+	}
+	if name, _ := m.Spec.Model.Source.Token(); name != "" {
+		names = append(names, name)
+	}
+	return names
+}
+
+func namedClaims(m *v1alpha1.GptOssModel) []string {
+	if pvc := m.Spec.Model.Source.PersistentVolumeClaim; pvc != nil {
+		return []string{pvc.ClaimName}
+	}
+	return nil
 }
 
 func (r *Reconciler) allModels(ctx context.Context, _ client.Object) []reconcile.Request {

@@ -80,6 +80,7 @@ func status(o observation) v1alpha1.GptOssModelStatus {
 		URL:                resources.URL(m),
 		Model:              m.ModelName(),
 		APIKeySecret:       secret,
+		Download:           o.download,
 	}
 	if o.deployment != nil {
 		s.Replicas = o.deployment.Status.Replicas

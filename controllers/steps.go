@@ -9,6 +9,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -23,13 +24,14 @@ import (
 	"github.com/gptoss/gptoss-operator/controllers/resources/edge"
 	"github.com/gptoss/gptoss-operator/controllers/resources/monitor"
 	"github.com/gptoss/gptoss-operator/controllers/scaling"
+	"github.com/gptoss/gptoss-operator/controllers/weights"
 )
 
 // steps are the parts of a model, in the order in which they are made true. The autoscaler goes before the workload
 // takes replicas over, and comes after it. What stands around the pods waits for nothing and holds nothing up, but for
-// the NetworkPolicy, without which there shall be no pods.
+// the NetworkPolicy, without which there shall be no pods. The weights hold the workload up until they are there.
 func (r *Reconciler) steps() []step {
-	return []step{r.service, r.around, r.guard, r.credentials, r.otherAutoscaler, r.autoscalerOff, r.idleFirst, r.workload, r.autoscalerOn}
+	return []step{r.service, r.around, r.guard, r.credentials, r.weights, r.otherAutoscaler, r.autoscalerOff, r.idleFirst, r.workload, r.autoscalerOn}
 }
 
 func (r *Reconciler) service(ctx context.Context, p *pass) error {
@@ -183,6 +185,51 @@ func (r *Reconciler) autoscalerOn(ctx context.Context, p *pass) error {
 	}
 	_, err := apply(ctx, r, p.model, resources.HorizontalPodAutoscaler(p.model, of), nil)
 	return err
+}
+
+// weights sees to it that pods will find the weights.
+func (r *Reconciler) weights(ctx context.Context, p *pass) error {
+	s, err := r.keeper.Ensure(ctx, p.model)
+	if err != nil || s == nil {
+		return err
+	}
+	p.download = s.Download
+	return held(s)
+}
+
+// held is a step's error for what the weights wait for.
+func held(s *weights.State) error {
+	return &stall{reason: s.Reason, message: s.Message, retry: s.Retry, passing: !s.Stalled}
+}
+
+// newKeeper lends the keeper of weights what the steps have: how objects are written, and whose they are.
+func (r *Reconciler) newKeeper(names client.Reader, interval time.Duration) *weights.Keeper {
+	return &weights.Keeper{
+		Client: r.Client, Live: r.Live, Names: names, Image: r.ServerImage, Interval: interval,
+		ApplyClaim: func(ctx context.Context, m *v1alpha1.GptOssModel, desired *corev1.PersistentVolumeClaim, adjust func(*corev1.PersistentVolumeClaim)) (*corev1.PersistentVolumeClaim, error) {
+			return apply(ctx, r, m, desired, func(live **corev1.PersistentVolumeClaim) {
+				if live != nil {
+					adjust(*live)
+				}
+			})
+		},
+		FindJob: func(ctx context.Context, m *v1alpha1.GptOssModel, desired *batchv1.Job) (*batchv1.Job, error) {
+			live, found, err := locate(ctx, r, desired)
+			switch {
+			case err != nil:
+				return nil, fmt.Errorf("controllers: read %s: %w", describe(desired), err)
+			case !found:
+				return nil, nil
+			case !mine(live, m):
+				return nil, conflict(describe(desired))
+			}
+			return live, nil
+		},
+		CreateJob: func(ctx context.Context, m *v1alpha1.GptOssModel, desired *batchv1.Job) error {
+			_, err := apply(ctx, r, m, desired, nil)
+			return err
+		},
+	}
 }
 
 // guard makes the NetworkPolicy before there is a pod that it must protect.

@@ -131,7 +131,7 @@ func startManager(config *rest.Config, image string) func() {
 	r.Registration = &metricsapi.Registrar{Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Keeper: keeper, Interval: 200 * time.Millisecond}
 	r.Loads = metricsapi.NewLoads()
 	ctx, cancel := context.WithCancel(context.Background())
-	Expect(r.SetupWithManager(ctx, mgr, Options{MaxConcurrentReconciles: 4, APICheckInterval: 200 * time.Millisecond})).To(Succeed())
+	Expect(r.SetupWithManager(ctx, mgr, Options{MaxConcurrentReconciles: 4, APICheckInterval: 200 * time.Millisecond, ProgressInterval: progressInterval})).To(Succeed())
 	ended := make(chan error, 1)
 	go func() { ended <- mgr.Start(ctx) }()
 	return func() {

@@ -32,7 +32,7 @@ var _ = Describe("the API server", func() {
 		Expect(apierrors.IsInvalid(err)).To(BeTrue(), "%v", err)
 		Expect(err.Error()).To(ContainSubstring(message))
 	},
-		Entry("no source", `{model: {source: {}}}`, "model.source must hold exactly one of: demo, persistentVolumeClaim"),
+		Entry("no source", `{model: {source: {}}}`, "model.source must hold exactly one of: demo, huggingFace, persistentVolumeClaim, image, http"),
 		Entry("two sources", `{model: {source: {demo: {}, persistentVolumeClaim: {claimName: a}}}}`, "model.source must hold exactly one of"),
 		Entry("no model", `{}`, "spec.model: Required value"),
 		Entry("replicas beside an autoscaler", `{model: {source: {demo: {}}}, replicas: 1, autoscaling: {maxReplicas: 2}}`, "replicas and autoscaling exclude each other"),

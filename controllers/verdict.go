@@ -32,6 +32,8 @@ func stalled(reason, message string) verdict {
 func judge(o observation) verdict {
 	var s *stall
 	switch {
+	case errors.As(o.failure, &s) && s.passing:
+		return pending(s.reason, s.message)
 	case errors.As(o.failure, &s):
 		return stalled(s.reason, s.message)
 	case errors.Is(o.failure, errWait):

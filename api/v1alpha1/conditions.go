@@ -62,14 +62,17 @@ const (
 
 	// ReasonApplyFailed: the API server did not take a write; the operator tries again.
 	ReasonApplyFailed = "ApplyFailed"
+
+	// ReasonDownloadingWeights: the weights are on their way into the model's volume; the message says how far they are.
+	ReasonDownloadingWeights = "DownloadingWeights"
 )
 
 // Reasons of Stalled: a person must change something. Ready=False carries the same reason.
 const (
-	// ReasonSecretNotFound: the Secret that spec.auth names does not exist. The operator goes on when it appears.
+	// ReasonSecretNotFound: a Secret that spec names does not exist. The operator goes on when it appears.
 	ReasonSecretNotFound = "SecretNotFound"
 
-	// ReasonSecretKeyNotFound: the Secret exists, but lacks the entry that spec.auth names, or it is empty.
+	// ReasonSecretKeyNotFound: the Secret exists, but lacks the entry that spec names, or it is empty.
 	ReasonSecretKeyNotFound = "SecretKeyNotFound"
 
 	// ReasonNameConflict: an object that the operator would make exists and belongs to somebody else. It is left alone.
@@ -113,6 +116,32 @@ const (
 
 	// ReasonRolloutTimedOut: the pods did not become ready within the time that loading the model may take.
 	ReasonRolloutTimedOut = "RolloutTimedOut"
+)
+
+// Reasons of Stalled that sources have. Where a download can get better without a change of the spec it is tried again,
+// the more seldom the longer it fails.
+const (
+	// ReasonPersistentVolumeClaimNotFound: the claim that the source names does not exist. The operator goes on when it appears.
+	ReasonPersistentVolumeClaimNotFound = "PersistentVolumeClaimNotFound"
+
+	// ReasonImageVolumeUnsupported: the cluster cannot mount images as volumes.
+	ReasonImageVolumeUnsupported = "ImageVolumeUnsupported"
+
+	// ReasonDownloadFailed: the source cannot be reached, or the download breaks off; the message is its own sentence. It is
+	// also a reason of Reconciling, while the next try is near.
+	ReasonDownloadFailed = "DownloadFailed"
+
+	// ReasonDownloadRefused: the source wants a token, or another one, or a licence to be accepted.
+	ReasonDownloadRefused = "DownloadRefused"
+
+	// ReasonModelNotFound: the source has no such repository, revision or file, or nothing in it is a model.
+	ReasonModelNotFound = "ModelNotFound"
+
+	// ReasonDigestMismatch: what came is not what was announced. It was removed, and is not downloaded again by itself.
+	ReasonDigestMismatch = "DigestMismatch"
+
+	// ReasonCacheFull: the volume has no room for the weights.
+	ReasonCacheFull = "CacheFull"
 )
 
 // Reasons of ModelAvailable and WorkloadAvailable, beside those above.

@@ -3,7 +3,6 @@ package v1alpha1
 import (
 	"fmt"
 	"math"
-	"path"
 	"strconv"
 )
 
@@ -30,16 +29,10 @@ const (
 
 // ModelName is the model id that clients send.
 func (m *GptOssModel) ModelName() string {
-	switch pvc := m.Spec.Model.Source.PersistentVolumeClaim; {
-	case m.Spec.Model.Name != "":
+	if m.Spec.Model.Name != "" {
 		return m.Spec.Model.Name
-	case pvc == nil:
-		return DemoModelName
-	case pvc.Path != "":
-		return path.Base(pvc.Path)
-	default:
-		return pvc.ClaimName
 	}
+	return m.Spec.Model.Source.Name()
 }
 
 // FixedReplicas is the number of pods while no autoscaler chooses it.

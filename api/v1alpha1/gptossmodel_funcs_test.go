@@ -39,13 +39,19 @@ func TestDecimalKeepsItsText(t *testing.T) {
 
 func TestDefaultsFromTheSource(t *testing.T) {
 	for name, tc := range map[string]struct{ spec, wantModel, wantSecret, wantEntry string }{
-		"demo":             {`{model: {source: {demo: {}}}}`, "gpt-oss-demo", "chat-api-key", "api-key"},
-		"a name":           {`{model: {name: mine, source: {demo: {}}}}`, "mine", "chat-api-key", "api-key"},
-		"a folder":         {`{model: {source: {persistentVolumeClaim: {claimName: c, path: a/b}}}}`, "b", "chat-api-key", "api-key"},
-		"a whole volume":   {`{model: {source: {persistentVolumeClaim: {claimName: c}}}}`, "c", "chat-api-key", "api-key"},
-		"a Secret":         {`{model: {source: {demo: {}}}, auth: {apiKeys: {secretRef: {name: s}}}}`, "gpt-oss-demo", "s", "api-key"},
-		"a Secret's entry": {`{model: {source: {demo: {}}}, auth: {apiKeys: {secretRef: {name: s, key: k}}}}`, "gpt-oss-demo", "s", "k"},
-		"nobody's key":     {`{model: {source: {demo: {}}}, auth: {anonymous: {}}}`, "gpt-oss-demo", "", ""},
+		"demo":              {`{model: {source: {demo: {}}}}`, "gpt-oss-demo", "chat-api-key", "api-key"},
+		"a name":            {`{model: {name: mine, source: {demo: {}}}}`, "mine", "chat-api-key", "api-key"},
+		"a folder":          {`{model: {source: {persistentVolumeClaim: {claimName: c, path: a/b}}}}`, "b", "chat-api-key", "api-key"},
+		"a whole volume":    {`{model: {source: {persistentVolumeClaim: {claimName: c}}}}`, "c", "chat-api-key", "api-key"},
+		"a repository":      {`{model: {source: {huggingFace: {repo: openai/gpt-oss-20b}}}}`, "gpt-oss-20b", "chat-api-key", "api-key"},
+		"a file":            {`{model: {source: {http: {url: "https://x/a/gpt-oss-20b-mxfp4.gguf?sig=/b.c"}}}}`, "gpt-oss-20b-mxfp4", "chat-api-key", "api-key"},
+		"an odd file":       {`{model: {source: {http: {url: "https://x/%21a%20b.gguf"}}}}`, "a-b", "chat-api-key", "api-key"},
+		"no file":           {`{model: {source: {http: {url: "https://x/%21"}}}}`, "model", "chat-api-key", "api-key"},
+		"an image":          {`{model: {source: {image: {reference: "r:5000/m/gpt-oss-120b:1.0@sha256:00"}}}}`, "gpt-oss-120b", "chat-api-key", "api-key"},
+		"an image in short": {`{model: {source: {image: {reference: gpt-oss-20b}}}}`, "gpt-oss-20b", "chat-api-key", "api-key"},
+		"a Secret":          {`{model: {source: {demo: {}}}, auth: {apiKeys: {secretRef: {name: s}}}}`, "gpt-oss-demo", "s", "api-key"},
+		"a Secret's entry":  {`{model: {source: {demo: {}}}, auth: {apiKeys: {secretRef: {name: s, key: k}}}}`, "gpt-oss-demo", "s", "k"},
+		"nobody's key":      {`{model: {source: {demo: {}}}, auth: {anonymous: {}}}`, "gpt-oss-demo", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := &GptOssModel{}

@@ -127,10 +127,12 @@ type GptOssModelSpec struct {
 }
 
 // ModelSpec says which weights are served and under which name.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.cache) || has(self.source.huggingFace) || has(self.source.http)",message="model.cache goes with a source that is downloaded: huggingFace or http"
 type ModelSpec struct {
-	// name is the model id that clients send. Default: "gpt-oss-demo" for the demo source, and for a volume the last
-	// element of its path, or the claim's name when the path is empty. A known name (gpt-oss-20b, gpt-oss-120b) also
-	// selects the memory plan.
+	// name is the model id that clients send. Default: "gpt-oss-demo" for the demo source, the last element of the name
+	// of the repository, file or image, and for a volume the last element of its path, or the claim's name when the path
+	// is empty. A known name (gpt-oss-20b, gpt-oss-120b) also selects the memory plan.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
@@ -140,41 +142,10 @@ type ModelSpec struct {
 	// source says where the weights come from.
 	// +required
 	Source ModelSource `json:"source"`
-}
 
-// ModelSource is exactly one of its fields.
-//
-// +kubebuilder:validation:XValidation:rule="(has(self.demo) ? 1 : 0) + (has(self.persistentVolumeClaim) ? 1 : 0) == 1",message="model.source must hold exactly one of: demo, persistentVolumeClaim"
-type ModelSource struct {
-	// demo serves the small model that is part of the server's binary: nothing is downloaded.
+	// cache is the volume that downloaded weights are kept in.
 	// +optional
-	Demo *DemoSource `json:"demo,omitempty"`
-
-	// persistentVolumeClaim serves weights that lie in a volume, mounted read-only.
-	// +optional
-	PersistentVolumeClaim *PersistentVolumeClaimSource `json:"persistentVolumeClaim,omitempty"`
-}
-
-// DemoSource has no settings.
-type DemoSource struct{}
-
-// PersistentVolumeClaimSource names a volume and a folder in it.
-type PersistentVolumeClaimSource struct {
-	// claimName is the name of a PersistentVolumeClaim in the namespace of the GptOssModel.
-	// +required
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
-	ClaimName string `json:"claimName"`
-
-	// path is the folder inside the volume that holds config.json and the *.safetensors files, relative to the volume's
-	// root. Default: the root.
-	// +optional
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9_][A-Za-z0-9._/-]*$`
-	// +kubebuilder:validation:XValidation:rule="!self.split('/').exists(e, e == '..' || e == '.' || e == '')",message="path must be relative and clean: no leading or trailing '/', no '//', no '.' or '..'"
-	Path string `json:"path,omitempty"`
+	Cache *CacheSpec `json:"cache,omitempty"`
 }
 
 // GenerationSpec holds the defaults for requests that do not say otherwise.
@@ -355,7 +326,8 @@ type ResourcesSpec struct {
 	Limits map[corev1.ResourceName]resource.Quantity `json:"limits,omitempty"`
 }
 
-// GptOssModelStatus says what runs. It holds nothing that moves without a transition.
+// GptOssModelStatus says what runs. It holds nothing that moves without a transition, but for how
+// far a download is.
 type GptOssModelStatus struct {
 	// observedGeneration is the generation of the spec that this status speaks of.
 	// +optional
@@ -395,6 +367,10 @@ type GptOssModelStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	Model string `json:"model,omitempty"`
+
+	// download is how far a download of weights has come. It is there only while one runs.
+	// +optional
+	Download *DownloadStatus `json:"download,omitempty"`
 
 	// apiKeySecret is the name of the Secret that holds the API keys; empty when anonymous.
 	// +optional

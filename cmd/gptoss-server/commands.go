@@ -8,6 +8,7 @@ import (
 
 	"github.com/gptoss/gptoss-operator/engine/demo"
 	"github.com/gptoss/gptoss-operator/server/bench"
+	"github.com/gptoss/gptoss-operator/server/cache"
 	"github.com/gptoss/gptoss-operator/server/inspect"
 	"github.com/gptoss/gptoss-operator/server/pack"
 	"github.com/gptoss/gptoss-operator/server/pull"
@@ -20,6 +21,7 @@ const commands = `Commands:
   gptoss-server [serve] [flags]        answer the OpenAI API; its flags are below
   gptoss-server pull SOURCE [flags]    download a model and verify it
   gptoss-server pack SOURCE DEST       rewrite a model into a file that is mapped and computed with as it is
+  gptoss-server cache [flags]          pull and pack into a volume that pods share; the operator's Jobs run it
   gptoss-server synth DEST [flags]     make a model with random weights, to measure with
   gptoss-server bench MODEL [flags]    measure how fast this machine runs a model
   gptoss-server inspect PATH [flags]   tell what a model is and how much memory it takes
@@ -40,6 +42,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return pull.Run(ctx, rest, getenv, stdout, stderr)
 	case "pack":
 		return pack.Run(ctx, rest, demo.Files(), getenv, stdout, stderr)
+	case "cache":
+		return cache.Run(ctx, rest, getenv, stdout, stderr)
 	case "synth":
 		return synth.Run(ctx, rest, getenv, stdout, stderr)
 	case "bench":
@@ -47,7 +51,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	case "inspect":
 		return inspect.Run(ctx, rest, demo.Files(), stdout, stderr)
 	default:
-		terminal.Say(stderr, fmt.Sprintf("gptoss-server: unknown command %.100q: the commands are serve, pull, pack, synth, bench and inspect\n", command))
+		terminal.Say(stderr, fmt.Sprintf("gptoss-server: unknown command %.100q: the commands are serve, pull, pack, cache, synth, bench and inspect\n", command))
 		return 2
 	}
 }

@@ -164,7 +164,7 @@ func TestFlagsThatEndTheProgram(t *testing.T) {
 		"pack":        {[]string{"pack", "x"}, "", 2, "", "gptoss-server pack: want SOURCE and DEST, not 1 paths; see --help\n"},
 		"synth":       {[]string{"synth"}, "", 2, "", "gptoss-server synth: want one DEST, not 0 paths; see --help\n"},
 		"bench":       {[]string{"bench"}, "", 2, "", "gptoss-server bench: want one MODEL, not 0; see --help\n"},
-		"a word":      {[]string{"download", "x"}, "", 2, "", "gptoss-server: unknown command \"download\": the commands are serve, pull, pack, synth, bench and inspect\n"},
+		"a word":      {[]string{"download", "x"}, "", 2, "", "gptoss-server: unknown command \"download\": the commands are serve, pull, pack, cache, synth, bench and inspect\n"},
 		"version":     {[]string{"--version"}, "", 0, "gptoss-server dev\n", ""},
 		"wrong flag":  {[]string{"--port=x"}, "", 2, "", "gptoss-server: --port \"x\": must be a whole number from 0 to 65535\n"},
 		"wrong key":   {nil, "se cret", 2, "", "gptoss-server: the environment variable OPENAI_API_KEY must be 1 to 4096 visible ASCII characters without spaces\n"},

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -27,9 +26,8 @@ const (
 	healthPath = "/v1/health"
 	livePath   = "/livez"
 
-	modelVolume = "model"
-	keysVolume  = "api-keys"
-	swapVolume  = "swap"
+	keysVolume = "api-keys"
+	swapVolume = "swap"
 
 	// startPeriod is short, so that a pod serves soon after its model is loaded.
 	startPeriod = 2
@@ -179,19 +177,6 @@ func server(m *v1alpha1.GptOssModel, o options.Options, image string) (corev1.Co
 	}
 	c, err := g.Container()
 	return c, g.Volumes(), err
-}
-
-// mountSource gives a pod the weights of the model, read-only, in its first container.
-func mountSource(m *v1alpha1.GptOssModel, pod *corev1.PodSpec) {
-	pvc := m.Spec.Model.Source.PersistentVolumeClaim
-	if pvc == nil {
-		return
-	}
-	pod.Volumes = slices.Insert(pod.Volumes, 0, corev1.Volume{Name: modelVolume, VolumeSource: corev1.VolumeSource{
-		PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: pvc.ClaimName, ReadOnly: true},
-	}})
-	mount := corev1.VolumeMount{Name: modelVolume, MountPath: modelsDir, ReadOnly: true}
-	pod.Containers[0].VolumeMounts = slices.Insert(pod.Containers[0].VolumeMounts, 0, mount)
 }
 
 // revision hashes what is set in a template, rather than the Go struct: fields that later versions of the Kubernetes

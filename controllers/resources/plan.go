@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"path"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -53,11 +54,11 @@ var (
 	modelCPU = resource.MustParse("1")
 )
 
-// knownConfig is the model's shape by its name, or by that of its folder.
+// knownConfig is the model's shape by its name, or by that of its source.
 func knownConfig(m *v1alpha1.GptOssModel) (model.Config, bool) {
 	names := []string{v1alpha1.DemoModelName}
-	if pvc := m.Spec.Model.Source.PersistentVolumeClaim; pvc != nil {
-		names = []string{path.Base(m.ModelName()), path.Base(pvc.Path)}
+	if source := m.Spec.Model.Source; source.Demo == nil {
+		names = append(family(path.Base(m.ModelName())), family(source.Name())...)
 	}
 	for _, name := range names {
 		if c, known := model.Preset(name); known {
@@ -74,6 +75,17 @@ func modelConfig(m *v1alpha1.GptOssModel) model.Config {
 		c, _ = model.Preset("gpt-oss-20b")
 	}
 	return c
+}
+
+// family returns a name and what is left of it without the last of its parts, and so on: gpt-oss-120b-mxfp4 is a gpt-oss-120b.
+func family(name string) []string {
+	name = strings.ToLower(name)
+	names := []string{name}
+	for i := strings.LastIndexAny(name, "-._"); i > 0; i = strings.LastIndexAny(name, "-._") {
+		name = name[:i]
+		names = append(names, name)
+	}
+	return names
 }
 
 // contextLength is the window that the server will use, in tokens.

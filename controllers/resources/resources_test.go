@@ -55,6 +55,11 @@ var specs = map[string]string{
 	"tgi-tuned": `{model: {source: {persistentVolumeClaim: {claimName: weights, path: gpt-oss-20b}}}, runtime: {type: tgi, extraArgs: [--disable-custom-kernels]},
 		engine: {contextLength: 4096, maxSequences: 64, batchSize: 16, maxBatchTokens: 8192, prefixCaching: true, gpuMemoryUtilization: 0.8, enforceEager: true},
 		generation: {maxTokens: 3000}, auth: {apiKeys: {secretRef: {name: team, key: k}}}, resources: {requests: {amd.com/gpu: 4}}}`,
+	"huggingface": `{model: {source: {huggingFace: {repo: openai/gpt-oss-120b, revision: v2, endpoint: "https://hub.example.com/",
+		tokenSecretRef: {name: hub}}}, cache: {size: 300Gi, storageClassName: fast, accessModes: [ReadWriteMany], reclaimPolicy: Delete}}, replicas: 3}`,
+	"http": `{model: {source: {http: {url: "https://files.example.com/gpt-oss-20b-mxfp4.gguf", secretRef: {name: files, key: bearer},
+		sha256: "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"}}}}`,
+	"image": `{model: {source: {image: {reference: "registry.example.com/gpt-oss-20b:1.0", pullPolicy: IfNotPresent, path: models}}}}`,
 	"anonymous": `{model: {source: {demo: {}}}, auth: {anonymous: {}}, autoscaling: {maxReplicas: 3},
 		monitoring: {serviceMonitor: {mode: Disabled}}}`,
 }
@@ -75,6 +80,13 @@ func build(t *testing.T, m *v1alpha1.GptOssModel) []runtime.Object {
 	objects := []runtime.Object{Service(m)}
 	if !m.Anonymous() && m.NamedSecret() == nil {
 		objects = append(objects, Secret(m, []byte("sk-test")))
+	}
+	if m.Spec.Model.Source.Downloaded() {
+		download, err := Download(m, testImage, Situation{TokenVersion: "7", Claim: "8888-9999", Keep: []string{"model-0123456789"}, Fresh: m.Spec.Replicas == nil})
+		if err != nil {
+			t.Fatal(err)
+		}
+		objects = append(objects, CacheClaim(m), download, Clean(m, testImage))
 	}
 	deployment, err := Deployment(m, testImage)
 	if err != nil {

@@ -22,8 +22,8 @@ const (
 func ServerOptions(m *v1alpha1.GptOssModel) (options.Options, error) {
 	o := options.Default()
 	o.Port = serverPort
-	if pvc := m.Spec.Model.Source.PersistentVolumeClaim; pvc != nil {
-		o.Model = path.Join(modelsDir, pvc.Path)
+	if weights := modelPath(m); weights != "" {
+		o.Model = weights
 	}
 	if name := m.ModelName(); name != o.ModelName() {
 		o.ServedModelName = name

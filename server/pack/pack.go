@@ -47,7 +47,7 @@ func (c command) run(ctx context.Context, demo fs.FS, m *terminal.Meter) (summar
 }
 
 func open(source string, demo fs.FS) (*weights.Checkpoint, error) {
-	if source == demoPath {
+	if source == demoPath && demo != nil {
 		return weights.OpenFS(demo)
 	}
 	if packed.Is(source) {
@@ -84,8 +84,47 @@ func checkDest(dest string, force bool) error {
 	return err
 }
 
+// Write packs the model at source, a folder or a GGUF file, into dest, and replaces a packed file that is there. progress
+// hears of every piece of work, in bytes. The end of ctx leaves nothing.
+func Write(ctx context.Context, source, dest string, progress func(done, total int64)) error {
+	if err := checkDest(dest, true); err != nil {
+		return err
+	}
+	c, err := open(source, nil)
+	if err != nil {
+		return fmt.Errorf("cannot pack %s: %w", source, err)
+	}
+	return errors.Join(write(ctx, c, source, dest, listener(progress)), c.Close())
+}
+
+// Is reports whether there is a packed file at path, whole or not.
+func Is(path string) bool { return packed.Is(path) }
+
+// Check opens the packed file at path as a server would, and says what is wrong with it. It reads the file's head alone.
+func Check(path string) error {
+	f, err := packed.Open(path)
+	if err != nil {
+		return err
+	}
+	_, err = cpu.Load(f)
+	return errors.Join(err, f.Close())
+}
+
+// reporter hears how far the work is; a [terminal.Meter] is one.
+type reporter interface {
+	Say(text string)
+	Progress(done, total int64)
+}
+
+// listener is a reporter that wants numbers only.
+type listener func(done, total int64)
+
+func (l listener) Say(string) {}
+
+func (l listener) Progress(done, total int64) { l(done, total) }
+
 // write makes the file. It ends early when ctx ends, and leaves nothing after any error.
-func write(ctx context.Context, c *weights.Checkpoint, source, dest string, m *terminal.Meter) error {
+func write(ctx context.Context, c *weights.Checkpoint, source, dest string, m reporter) error {
 	w, err := packed.Create(dest)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s: the folder %s does not exist", dest, filepath.Dir(dest))

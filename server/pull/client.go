@@ -63,7 +63,9 @@ type client struct {
 	repo     string // empty for a plain URL; decides how refusals are read
 	endpoint string
 	token    Token
-	notice   func(about string, err error, wait time.Duration)
+	// What sentences tell to set, for a repository and for a URL.
+	tokenHint, urlTokenHint string
+	notice                  func(about string, err error, wait time.Duration)
 
 	mu        sync.Mutex
 	notBefore map[string]time.Time // by host, from Retry-After
@@ -93,6 +95,7 @@ func newClient(o Options, src source) *client {
 		},
 		clock: o.clock, jitter: o.jitter, retries: o.Retries, stall: o.StallTimeout,
 		repo: src.repo, endpoint: o.Endpoint, token: o.Token,
+		tokenHint: cmp.Or(o.TokenHint, "HF_TOKEN (or --token-file)"), urlTokenHint: cmp.Or(o.TokenHint, "--token-file"),
 		notice:    func(string, error, time.Duration) {},
 		notBefore: map[string]time.Time{}, reached: map[string]bool{}, watched: map[*watch]struct{}{},
 	}

@@ -27,6 +27,29 @@ var (
 	errInterrupted = errors.New("interrupted")
 )
 
+// Kinds of failures, for errors.Is. None of them passes by itself; an error of no kind may.
+var (
+	ErrRefused  = errors.New("pull: refused")   // a token is missing, or is not good enough
+	ErrNotFound = errors.New("pull: not found") // no such repository, revision or file, or no model among its files
+	ErrMismatch = errors.New("pull: mismatch")  // what came is not what was announced
+	ErrFull     = errors.New("pull: no space")  // the target has no room
+)
+
+// kindError is an error of a kind.
+type kindError struct {
+	error
+	kind error
+}
+
+func (k kindError) Is(target error) bool { return target == k.kind }
+
+func (k kindError) Unwrap() error { return k.error }
+
+// kindf makes an error of a kind.
+func kindf(kind error, format string, args ...any) error {
+	return kindError{fmt.Errorf(format, args...), kind}
+}
+
 // passing is an error that may be gone at the next try, no earlier than after.
 type passing struct {
 	error
@@ -62,9 +85,9 @@ func (c *client) statusFailure(r *http.Response, about string) error {
 	}
 	switch r.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return fmt.Errorf("%s refuses %s (HTTP %d): it needs a token (--token-file), or the signed URL has expired", host, about, r.StatusCode)
+		return kindf(ErrRefused, "%s refuses %s (HTTP %d): it needs a token (%s), or the signed URL has expired", host, about, r.StatusCode, c.urlTokenHint)
 	case http.StatusNotFound, http.StatusGone:
-		return fmt.Errorf("%s has no %s (HTTP %d)", host, about, r.StatusCode)
+		return kindf(ErrNotFound, "%s has no %s (HTTP %d)", host, about, r.StatusCode)
 	}
 	return fmt.Errorf("%s answers HTTP %d for %s", host, r.StatusCode, about)
 }
@@ -74,19 +97,19 @@ func (c *client) hubFailure(r *http.Response, about string) error {
 	host, code := r.Request.URL.Host, r.Header.Get("X-Error-Code")
 	switch {
 	case code == "GatedRepo", r.StatusCode == http.StatusForbidden:
-		return fmt.Errorf("%s may not be read (HTTP %d): it may be gated; accept its licence at %s/%s and set HF_TOKEN (or --token-file) to a token of that account",
-			c.repo, r.StatusCode, c.endpoint, c.repo)
+		return kindf(ErrRefused, "%s may not be read (HTTP %d): it may be gated; accept its licence at %s/%s and set %s to a token of that account",
+			c.repo, r.StatusCode, c.endpoint, c.repo, c.tokenHint)
 	case code == "RevisionNotFound":
-		return fmt.Errorf("%s has no such revision (HTTP %d): %s", c.repo, r.StatusCode, about)
+		return kindf(ErrNotFound, "%s has no such revision (HTTP %d): %s", c.repo, r.StatusCode, about)
 	case code == "EntryNotFound":
-		return fmt.Errorf("%s has no %s (HTTP %d)", c.repo, about, r.StatusCode)
+		return kindf(ErrNotFound, "%s has no %s (HTTP %d)", c.repo, about, r.StatusCode)
 	case r.StatusCode == http.StatusUnauthorized && c.token != "" && code != "RepoNotFound":
-		return fmt.Errorf("%s does not accept the token (HTTP 401): it is wrong or has expired", host)
+		return kindf(ErrRefused, "%s does not accept the token (HTTP 401): it is wrong or has expired", host)
 	case r.StatusCode == http.StatusUnauthorized, code == "RepoNotFound":
-		return fmt.Errorf("%s has no repository %s, or it is private (HTTP %d): check the name, or set HF_TOKEN (or --token-file) to a token that may read it",
-			host, c.repo, r.StatusCode)
+		return kindf(ErrNotFound, "%s has no repository %s, or it is private (HTTP %d): check the name, or set %s to a token that may read it",
+			host, c.repo, r.StatusCode, c.tokenHint)
 	case r.StatusCode == http.StatusNotFound:
-		return fmt.Errorf("%s has no %s of %s (HTTP 404)", host, about, c.repo)
+		return kindf(ErrNotFound, "%s has no %s of %s (HTTP 404)", host, about, c.repo)
 	}
 	return fmt.Errorf("%s answers HTTP %d for %s", host, r.StatusCode, about)
 }
@@ -144,7 +167,7 @@ func tlsError(err error) bool {
 // diskFailure puts an error of writing into a sentence.
 func diskFailure(name string, err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, errQuota) {
-		return fmt.Errorf("no space is left on the disk for %s", name)
+		return kindf(ErrFull, "no space is left on the disk for %s", name)
 	}
 	return fmt.Errorf("write %s: %w", name, err)
 }

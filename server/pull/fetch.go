@@ -64,6 +64,8 @@ type Options struct {
 	Token Token
 	// TokenOrigin is where the token goes when Source is a URL; empty means the endpoint.
 	TokenOrigin string
+	// TokenHint is what sentences about a missing token tell to set; empty means what the command line has for it.
+	TokenHint string
 	// Include are globs of names to fetch instead of the model's own files; * matches slashes too.
 	Include []string
 	// Exclude are globs of names to leave out.
@@ -280,7 +282,7 @@ func (f *fetcher) online(ctx context.Context, result *Result) (err error) {
 		}
 		if f.src.url == nil {
 			if offer.files, err = choose(offer.files, f.Include, f.Exclude); err != nil {
-				return fmt.Errorf("%s: %w", f.src.display(), err)
+				return kindf(ErrNotFound, "%s: %w", f.src.display(), err)
 			}
 		}
 		result.Commit = offer.commit
@@ -427,7 +429,7 @@ func (f *fetcher) checkSpace(parts []*part) error {
 		need += max(0, p.size-p.total())
 	}
 	if free, ok := f.freeBytes(f.To); ok && need > free {
-		return fmt.Errorf("%s has %s of free space, but %s more are needed", f.To, terminal.Bytes(free), terminal.Bytes(need))
+		return kindf(ErrFull, "%s has %s of free space, but %s more are needed", f.To, terminal.Bytes(free), terminal.Bytes(need))
 	}
 	return nil
 }

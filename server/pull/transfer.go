@@ -379,11 +379,11 @@ func (p *part) digest(ctx context.Context) (sum, blob string, err error) {
 func (r remote) judge(sum, blob string, size int64) error {
 	switch {
 	case r.sha256 != "" && sum != r.sha256:
-		return fmt.Errorf("%s is not what was announced: expected sha256 %s, found %s; it was removed", r.path, r.sha256, sum)
+		return kindf(ErrMismatch, "%s is not what was announced: expected sha256 %s, found %s; it was removed", r.path, r.sha256, sum)
 	case r.gitOID != "" && blob != r.gitOID:
-		return fmt.Errorf("%s is not what was announced: expected git blob %s, found %s; it was removed", r.path, r.gitOID, blob)
+		return kindf(ErrMismatch, "%s is not what was announced: expected git blob %s, found %s; it was removed", r.path, r.gitOID, blob)
 	case r.size >= 0 && size != r.size:
-		return fmt.Errorf("%s is not what was announced: expected %d bytes, found %d; it was removed", r.path, r.size, size)
+		return kindf(ErrMismatch, "%s is not what was announced: expected %d bytes, found %d; it was removed", r.path, r.size, size)
 	}
 	return nil
 }

@@ -17,12 +17,12 @@ var allowed = map[string][]string{
 	"cmd/gptoss-operator": {"api/v1alpha1", "controllers", "controllers/metricsapi"},
 	"cmd/gptoss-server": {
 		"engine", "engine/cpu", "engine/demo", "engine/harmony", "engine/kernel", "engine/model", "engine/tokenizer", "engine/tokenizer/o200k",
-		"engine/weights", "engine/weights/packed", "engine/weights/placement", "server", "server/bench", "server/heap", "server/inspect", "server/options", "server/pack", "server/pull", "server/structure", "server/synth",
+		"engine/weights", "engine/weights/packed", "engine/weights/placement", "server", "server/bench", "server/cache", "server/heap", "server/inspect", "server/options", "server/pack", "server/pull", "server/structure", "server/synth",
 		"server/terminal",
 	},
 	"controllers": {
 		"api/v1alpha1", "controllers/diagnosis", "controllers/metricsapi", "controllers/resources", "controllers/resources/edge", "controllers/resources/monitor",
-		"controllers/resources/template", "controllers/scaling",
+		"controllers/resources/template", "controllers/scaling", "controllers/weights",
 	},
 	"controllers/diagnosis":          {"api/v1alpha1", "controllers/resources"},
 	"controllers/metricsapi":         {"api/v1alpha1", "controllers/resources"},
@@ -32,6 +32,7 @@ var allowed = map[string][]string{
 	"controllers/resources/monitor":  {"api/v1alpha1", "controllers/resources"},
 	"controllers/resources/template": {"api/v1alpha1"},
 	"controllers/scaling":            {"api/v1alpha1", "controllers/metricsapi", "controllers/resources"},
+	"controllers/weights":            {"api/v1alpha1", "controllers/resources", "server/options"},
 	"engine": {
 		"engine/cpu", "engine/model", "engine/sample", "engine/sched", "engine/tokenizer", "engine/weights", "engine/weights/packed",
 	},
@@ -74,6 +75,7 @@ var allowed = map[string][]string{
 		"engine", "engine/cpu", "engine/kernel", "engine/model", "engine/weights", "engine/weights/mapping", "engine/weights/packed",
 		"engine/weights/placement", "server/terminal",
 	},
+	"server/cache":     {"server/options", "server/pack", "server/pull", "server/terminal"},
 	"server/inspect":   {"engine/cpu", "engine/model", "engine/weights", "engine/weights/packed"},
 	"server/openai":    {},
 	"server/openapi":   {},

@@ -51,7 +51,7 @@ var _ = ReportAfterEach(func(report SpecReport) {
 		return
 	}
 	for _, args := range [][]string{
-		{"get", "gom,deploy,rs,pods,svc,hpa", "-A", "-o", "wide"},
+		{"get", "gom,deploy,rs,jobs,pods,svc,hpa,pvc", "-A", "-o", "wide"},
 		{"get", "gom", "-A", "-o", "yaml"},
 		{"get", "apiservices", "v1beta2.custom.metrics.k8s.io", "-o", "yaml"},
 		{"get", "events", "-A", "--sort-by=.lastTimestamp"},
