@@ -67,6 +67,7 @@ var _ = Describe("every child", Serial, func() {
 			m := newModel(newNamespace(ctx), spec)
 			models = append(models, m)
 			Expect(k8s.Create(ctx, newTeamSecret(m.Namespace))).To(Succeed())
+			Expect(k8s.Create(ctx, newClaim(m.Namespace, "weights"))).To(Succeed())
 			Expect(k8s.Create(ctx, m)).To(Succeed())
 			Eventually(func() []string { return writes.in(m.Namespace) }).ShouldNot(BeEmpty())
 			eventuallyCalm(m)

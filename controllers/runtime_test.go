@@ -25,7 +25,9 @@ func quiet(m *v1alpha1.GptOssModel) {
 
 var _ = Describe("a runtime", func() {
 	DescribeTable("runs, is ready and stays quiet", func(ctx SpecContext, spec, command, key string) {
-		m := applied(ctx, newNamespace(ctx), spec)
+		namespace := newNamespace(ctx)
+		Expect(k8s.Create(ctx, newClaim(namespace, "weights"))).To(Succeed())
+		m := applied(ctx, namespace, spec)
 		pod := get(ctx, m, &appsv1.Deployment{}).Spec.Template.Spec
 		c := pod.Containers[0]
 		Expect(append(c.Command, c.Args...)[0]).To(Equal(command))
@@ -45,6 +47,7 @@ var _ = Describe("a runtime", func() {
 		m := newModel(newNamespace(ctx), `{`+onVolume+`, runtime: {type: vllm}, auth: {apiKeys: {secretRef: {name: team}}}}`)
 		team := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: m.Namespace, Name: "team"}, Data: map[string][]byte{"api-key": []byte("sk-a\nsk-b\n")}}
 		Expect(k8s.Create(ctx, team)).To(Succeed())
+		Expect(k8s.Create(ctx, newClaim(m.Namespace, "weights"))).To(Succeed())
 		Expect(k8s.Create(ctx, m)).To(Succeed())
 		eventuallyCondition(ctx, m, "Stalled").Should(beReason("True", "RuntimeUnsupported", And(ContainSubstring(`"team"`), Not(ContainSubstring("sk-")))))
 		team.Data["api-key"] = []byte("sk-a")
@@ -63,6 +66,7 @@ var _ = Describe("a runtime", func() {
 var _ = Describe("resources that cannot hold the model", func() {
 	It("are refused with the sum, and mended", func(ctx SpecContext) {
 		m := newModel(newNamespace(ctx), `{`+onVolume+`, resources: {limits: {memory: 4Gi}}}`)
+		Expect(k8s.Create(ctx, newClaim(m.Namespace, "weights"))).To(Succeed())
 		Expect(k8s.Create(ctx, m)).To(Succeed())
 		eventuallyCondition(ctx, m, "Stalled").Should(beReason("True", "ResourcesTooSmall",
 			MatchRegexp(`spec\.resources\.limits\.memory is 4Gi, but serving gpt-oss-20b takes 1\d\.\dGi: weights 1\d\.\dGi`)))

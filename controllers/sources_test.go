@@ -389,19 +389,24 @@ var _ = Describe("drift of a download", func() {
 	})
 })
 
+// newClaim is a user's claim with weights in it.
+func newClaim(namespace, name string) *corev1.PersistentVolumeClaim {
+	return &corev1.PersistentVolumeClaim{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Spec: corev1.PersistentVolumeClaimSpec{
+			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadOnlyMany},
+			Resources:   corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Mi")}},
+		},
+	}
+}
+
 var _ = Describe("weights that are there", func() {
 	It("in a volume wait for its claim", func(ctx SpecContext) {
 		m := newModel(newNamespace(ctx), `{model: {source: {persistentVolumeClaim: {claimName: shared}}}}`)
 		Expect(k8s.Create(ctx, m)).To(Succeed())
 		eventuallyCondition(ctx, m, "Stalled").Should(beReason("True", "PersistentVolumeClaimNotFound", ContainSubstring(`"shared"`)))
 		deploymentMissing(ctx, m)
-		claim := claimOf(m)
-		claim.Name = "shared"
-		claim.Spec = corev1.PersistentVolumeClaimSpec{
-			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadOnlyMany},
-			Resources:   corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Mi")}},
-		}
-		Expect(k8s.Create(ctx, claim)).To(Succeed())
+		Expect(k8s.Create(ctx, newClaim(m.Namespace, "shared"))).To(Succeed())
 		get(ctx, m, &appsv1.Deployment{})
 		eventuallyCondition(ctx, m, "Stalled").Should(BeZero())
 	})

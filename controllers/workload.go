@@ -93,7 +93,7 @@ func (r *Reconciler) pinned(ctx context.Context, p *pass, desired, live *appsv1.
 		kept, err := template.Restore(record)
 		if err == nil {
 			desired.Spec.Template = *kept
-			return r.forgetRecords(ctx, m, name)
+			return r.keep(ctx, m, record, kept)
 		}
 		log.FromContext(ctx).Error(err, "record of the pod template not read; it is made anew")
 		if err := r.remove(ctx, m, record); err != nil {
@@ -114,6 +114,19 @@ func (r *Reconciler) pinned(ctx context.Context, p *pass, desired, live *appsv1.
 		return err
 	}
 	return r.forgetRecords(ctx, m, name)
+}
+
+// keep repairs what somebody changed of a record, whose content nobody can change, and deletes the others.
+func (r *Reconciler) keep(ctx context.Context, m *v1alpha1.GptOssModel, record *appsv1.ControllerRevision, kept *corev1.PodTemplateSpec) error {
+	desired, err := resources.TemplateRecord(m, record.Name, kept)
+	if err != nil {
+		return err
+	}
+	desired.Data = record.Data // as an earlier version wrote it, to the byte
+	if _, err := apply(ctx, r, m, desired, nil); err != nil {
+		return err
+	}
+	return r.forgetRecords(ctx, m, record.Name)
 }
 
 // sameWishes reports whether the Deployment was made from what the user says today. Versions that noted nothing of it have
