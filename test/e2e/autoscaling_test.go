@@ -3,10 +3,8 @@
 package e2e
 
 import (
-	"encoding/json"
 	"os"
 	"strings"
-	"syscall"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -59,31 +57,6 @@ var _ = Describe("autoscaling with nothing else installed", Ordered, func() {
 	}
 	active := func(g Gomega) string { return condition(g, ns, name, "AutoscalingActive") }
 
-	// crowd keeps twelve requests going until the function that it returns is called, which waits for the last to end.
-	crowd := func() (leave func() answer) {
-		GinkgoHelper()
-		cmd := client(ns, name, apiKey(ns, name), "crowd", "12")
-		cmd.Env = append(cmd.Env, "RETRIES=2")
-		var out strings.Builder
-		cmd.Stdout, cmd.Stderr = &out, GinkgoWriter
-		Expect(cmd.Start()).To(Succeed())
-		left := false
-		leave = func() answer {
-			GinkgoHelper()
-			if left {
-				return answer{}
-			}
-			left = true
-			Expect(cmd.Process.Signal(syscall.SIGTERM)).To(Succeed())
-			Expect(cmd.Wait()).To(Succeed())
-			var a answer
-			Expect(json.Unmarshal([]byte(out.String()), &a)).To(Succeed(), out.String())
-			return a
-		}
-		DeferCleanup(func() { leave() })
-		return leave
-	}
-
 	BeforeAll(func() {
 		mustKubectl(scaledModel, "apply", "-f", "-")
 		Eventually(ready(ns, name)).Should(HavePrefix("True "))
@@ -99,7 +72,7 @@ var _ = Describe("autoscaling with nothing else installed", Ordered, func() {
 	})
 
 	It("grows with the load and shrinks without it", func() {
-		leave := crowd()
+		leave := crowd(ns, name, 12, 2)
 		Eventually(pods, "60s").Should(Equal("3 3 3"))
 		a := leave()
 		Expect(a.Failed).To(BeZero(), strings.Join(a.Errors, "; "))
@@ -107,7 +80,7 @@ var _ = Describe("autoscaling with nothing else installed", Ordered, func() {
 	})
 
 	It("does so while the operator's leader dies", func() {
-		leave := crowd()
+		leave := crowd(ns, name, 12, 2)
 		Eventually(func(g Gomega) string { return pods(g)[:1] }, "60s", "100ms").ShouldNot(Equal("1"))
 		holder := mustKubectl("", "-n", "gptoss-system", "get", "lease", "gptoss-operator.gptoss.dev", "-o", "jsonpath={.spec.holderIdentity}")
 		leader, _, _ := strings.Cut(holder, "_")

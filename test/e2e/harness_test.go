@@ -10,8 +10,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 
+	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 )
 
@@ -142,4 +145,30 @@ func result(cmd *exec.Cmd) answer {
 	var a answer
 	ExpectWithOffset(1, json.Unmarshal(out, &a)).To(Succeed(), string(out))
 	return a
+}
+
+// crowd keeps so many streams going, which try as often again as is said, until the function that it returns is called.
+// That one waits for the last of them to end.
+func crowd(namespace, name string, streams, retries int) (leave func() answer) {
+	GinkgoHelper()
+	cmd := client(namespace, name, apiKey(namespace, name), "crowd", strconv.Itoa(streams))
+	cmd.Env = append(cmd.Env, "RETRIES="+strconv.Itoa(retries))
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, GinkgoWriter
+	Expect(cmd.Start()).To(Succeed())
+	left := false
+	leave = func() answer {
+		GinkgoHelper()
+		if left {
+			return answer{}
+		}
+		left = true
+		Expect(cmd.Process.Signal(syscall.SIGTERM)).To(Succeed())
+		Expect(cmd.Wait()).To(Succeed())
+		var a answer
+		Expect(json.Unmarshal([]byte(out.String()), &a)).To(Succeed(), out.String())
+		return a
+	}
+	DeferCleanup(func() { leave() })
+	return leave
 }

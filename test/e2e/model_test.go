@@ -92,9 +92,7 @@ var _ = Describe("a seven-line GptOssModel", Ordered, func() {
 	})
 
 	It("rolls a change without a failed request", func() {
-		// The SDK's own default: a request that meets the old pod on a kept-alive connection is answered 503 and sent again.
 		load := client(ns, name, key, "load", "60")
-		load.Env = append(load.Env, "RETRIES=2")
 		var out strings.Builder
 		load.Stdout, load.Stderr = &out, GinkgoWriter
 		Expect(load.Start()).To(Succeed())

@@ -69,7 +69,9 @@ const commands = {
       while (going) {
         try {
           const stream = await client.chat.completions.create({ ...ask, stream: true, ignore_eos: true, max_tokens: 1000 });
-          for await (const chunk of stream) void chunk;
+          let finished = false;
+          for await (const chunk of stream) finished ||= Boolean(chunk.choices[0]?.finish_reason);
+          if (!finished) throw new Error('the stream ended early');
           result.ok++;
         } catch (err) {
           result.failed++;
