@@ -8,9 +8,12 @@ import (
 	"io"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/gptoss/gptoss-operator/plugin/cluster"
 	"github.com/gptoss/gptoss-operator/plugin/screen"
@@ -59,6 +62,8 @@ Colours and live lines only where a terminal is there, and no colours with NO_CO
 
 // Run runs the command line and returns the exit status.
 func Run(ctx context.Context, args []string, streams Streams, env func(string) string, version string) int {
+	ctrllog.SetLogger(logr.Discard()) // what the libraries log is about retries, and the errors come back anyway
+	klog.SetLogger(logr.Discard())
 	a := &app{
 		Streams: streams, screen: screen.New(streams.Out, streams.Err, env), env: env, version: version, now: time.Now,
 		loading: clientcmd.NewDefaultClientConfigLoadingRules(),

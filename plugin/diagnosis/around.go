@@ -27,9 +27,9 @@ func operator(s *Snapshot) *Diagnosis {
 		return nil
 	}
 	d := &Diagnosis{Reason: reasonOperator, Evidence: []Evidence{{object("GptOssModel", s.Model.Name), fmt.Sprintf("generation %d, status is of %d", s.Model.Generation, s.Model.Status.ObservedGeneration)}}}
-	what := "has not looked at " + s.Model.Name
+	what := "has looked at " + s.Model.Name
 	if s.Model.Status.ObservedGeneration > 0 {
-		what = "has not seen the last change of " + s.Model.Name
+		what = "has seen the last change of " + s.Model.Name
 	}
 	if len(s.Operators) == 0 {
 		d.Sentence = "The operator is not running: this cluster has no Deployment of gptoss-operator, and nobody " + what + "."
@@ -74,7 +74,7 @@ func leader(s *Snapshot, d *Diagnosis, o *appsv1.Deployment, what string) *Diagn
 		return d
 	}
 	d.Reason = "OperatorSilent"
-	d.Sentence = fmt.Sprintf("The operator in namespace %q runs, but %s; it may be restricted to other namespaces.", o.Namespace, what)
+	d.Sentence = fmt.Sprintf("The operator in namespace %q runs, but nobody %s; it may be restricted to other namespaces.", o.Namespace, what)
 	d.Advice = fmt.Sprintf("kubectl -n %s logs deployment/%s", o.Namespace, o.Name)
 	return d
 }

@@ -75,11 +75,11 @@ func ready(s *Snapshot) *Diagnosis {
 	}
 	name := s.Model.Name
 	if found := autoscaler(s); found != nil {
-		found.Sentence = fmt.Sprintf("%s is ready with %d of %s, but %s.", name, have, plural(want, "pod", "pods"), found.Sentence)
+		found.Sentence = fmt.Sprintf("%s is ready with %d of %d pods, but %s.", name, have, want, found.Sentence)
 		found.Ready = true
 		return found
 	}
-	return &Diagnosis{Ready: true, Reason: "Ready", Sentence: fmt.Sprintf("%s is ready: %d of %s serve.", name, have, plural(want, "pod", "pods"))}
+	return &Diagnosis{Ready: true, Reason: "Ready", Sentence: fmt.Sprintf("%s is ready: %d of %d pods serve.", name, have, want)}
 }
 
 func wanted(s *Snapshot) int {
@@ -148,7 +148,7 @@ func unfinished(s *Snapshot) *Diagnosis {
 	case n >= want && len(readyPods(old)) > 0:
 		return &Diagnosis{
 			Reason: "OldPodsServing", Evidence: []Evidence{fact},
-			Sentence: fmt.Sprintf("The new pods serve, but %s of an earlier generation still answer clients until their streams have ended.", plural(len(readyPods(old)), "pod", "pods")),
+			Sentence: fmt.Sprintf("The new pods serve, but clients are still answered by %s of an earlier generation until the streams there have ended.", plural(len(readyPods(old)), "pod", "pods")),
 		}
 	}
 	return nil
