@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -135,12 +136,17 @@ func (a *app) connect() (c *cluster.Cluster, namespace string, err error) {
 	return c, namespace, err
 }
 
-// json writes the answer for programs.
+// json writes the answer for programs. JSON leaves some control characters as they are; a terminal gets them escaped.
 func (a *app) json(v any) error {
-	e := json.NewEncoder(a.Out)
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	return e.Encode(v)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	_, err := io.WriteString(a.Out, a.screen.Safe(text.String()))
+	return err
 }
 
 // wantsJSON reports whether the answer is for programs.

@@ -25,7 +25,7 @@ var patterns = []*regexp.Regexp{
 	regexp.MustCompile(`(?i)\b(bearer|basic)[ :]+[A-Za-z0-9._~+/=-]{6,}`),
 	regexp.MustCompile(`(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----`),
 	regexp.MustCompile(`(?i)://[^/\s:@"]+:[^/\s@"]+@`),
-	regexp.MustCompile(`(?i)((?:api[-_]?key|token|password|passwd|secret)["']?\s*[=:]\s*["']?)[^\s"',;&]{4,}`),
+	regexp.MustCompile(`(?i)((?:api[-_]?key|token|password|passwd|secret)["']?[ \t]*[=:][ \t]*["']?)[^\s"',;&]{4,}`),
 	regexp.MustCompile(`(?i)(X-Amz-(?:Signature|Credential|Security-Token)|sig|signature)=[^&\s"']+`),
 }
 

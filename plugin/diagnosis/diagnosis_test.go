@@ -164,6 +164,11 @@ var setups = map[string]struct {
 		s.Jobs = []batchv1.Job{{ObjectMeta: metav1.ObjectMeta{Name: "chat-weights", UID: "job"}, Status: batchv1.JobStatus{Active: 1}}}
 		s.Model.Status.Conditions[0].Reason, s.Model.Status.Conditions[0].Message = "DownloadingWeights", "4.1 of 13.8 GB, 2 minutes left"
 	}, "DownloadingWeights", `The weights are being downloaded: 4.1 of 13.8 GB, 2 minutes left.`},
+	"the quota leaves no room for the download": {starting, func(s *Snapshot) {
+		s.Pods = nil
+		s.Jobs = []batchv1.Job{{ObjectMeta: metav1.ObjectMeta{Name: "chat-weights", UID: "job"}}}
+		s.Events = []corev1.Event{event("Job", "chat-weights", "FailedCreate", "exceeded quota: small")}
+	}, "PodsRefused", `The API server refuses to create the pod that downloads the weights: exceeded quota: small.`},
 	"the quota is used up": {starting, func(s *Snapshot) {
 		s.Pods = nil
 		s.Deployment.Status.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentReplicaFailure, Status: corev1.ConditionTrue, Message: `pods "chat-7d" is forbidden: exceeded quota: small, requested: requests.memory=1Gi, used: requests.memory=0, limited: requests.memory=512Mi`}}

@@ -79,6 +79,9 @@ func downloads(s *Snapshot) *Diagnosis {
 			worst.Sentence = "The download of the weights cannot go on: " + worst.Sentence
 			return &worst.Diagnosis
 		}
+		if e := s.event("Job", job.Name, "FailedCreate"); e != nil && len(of) == 0 {
+			return &Diagnosis{Reason: "PodsRefused", Sentence: fmt.Sprintf("The API server refuses to create the pod that downloads the weights: %s.", words(e.Message)), Evidence: []Evidence{fact}}
+		}
 		if job.Status.Failed > 0 && last != "" {
 			return &Diagnosis{
 				Reason: "DownloadFailing", Evidence: []Evidence{fact},

@@ -65,15 +65,12 @@ func (s *Screen) Safe(text string) string {
 	return text
 }
 
-// Progress shows how far something is: in one live line on a terminal, otherwise in a line of its own.
+// Progress shows how far something is in one live line, where a terminal is there.
 func (s *Screen) Progress(format string, args ...any) {
-	text := Line(fmt.Sprintf(format, args...))
-	if !s.ErrTerminal {
-		fmt.Fprintln(s.Err, text)
-		return
+	if s.ErrTerminal {
+		s.live = true
+		fmt.Fprint(s.Err, "\r\x1b[K"+Line(fmt.Sprintf(format, args...)))
 	}
-	s.live = true
-	fmt.Fprint(s.Err, "\r\x1b[K"+text)
 }
 
 // Step writes a line that stays, over the live one.

@@ -16,7 +16,7 @@ func TestHostileTextIsHarmless(t *testing.T) {
 		"line breaks":                      {"a\r\nb\tc", "a  b c", "a\nb\tc"},
 		"a line is not overwritten":        {"good\rbad", "good bad", "goodbad"},
 		"what is not UTF-8 is replaced":    {"a\xffb", "a\ufffdb", "a\ufffdb"},
-		"delete is a control character":    {"a\x7f", `a\x7f`, `a\x7f`},
+		"delete is a control character":    {"a\x7f", `a\u007f`, `a\u007f`},
 		"a zero byte is a control as well": {"a\x00b", `a\x00b`, `a\x00b`},
 	} {
 		t.Run(name, func(t *testing.T) {

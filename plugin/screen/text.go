@@ -44,7 +44,7 @@ func clean(text string, control func(rune) string) string {
 		switch by := control(r); {
 		case r == '\n' || r == '\t' || r == '\r':
 			out.WriteString(by)
-		case r < 0x80:
+		case r < 0x7f:
 			fmt.Fprintf(&out, `\x%02x`, r)
 		default:
 			fmt.Fprintf(&out, `\u%04x`, r)
