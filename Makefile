@@ -49,7 +49,7 @@ run-server: build ## Only the server with the demo model, on http://127.0.0.1:80
 ##@ Develop
 
 .PHONY: build
-build: ## Build gptoss-operator and gptoss-server into bin/.
+build: ## Build gptoss-operator, gptoss-server and kubectl-gptoss into bin/.
 	@mkdir -p bin
 	$(GO_BUILD) -o bin/ ./cmd/...
 

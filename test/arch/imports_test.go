@@ -15,6 +15,11 @@ const module = "github.com/gptoss/gptoss-operator"
 var allowed = map[string][]string{
 	"api/v1alpha1":        {},
 	"cmd/gptoss-operator": {"api/v1alpha1", "controllers", "controllers/metricsapi"},
+	"cmd/kubectl-gptoss":  {"plugin"},
+	"plugin":              {"api/v1alpha1", "plugin/bundle", "plugin/cluster", "plugin/diagnosis", "plugin/keyfile", "plugin/screen", "plugin/talk"},
+	"plugin/bundle":       {}, "plugin/keyfile": {}, "plugin/screen": {}, "plugin/talk": {},
+	"plugin/cluster":   {"api/v1alpha1", "plugin/diagnosis"},
+	"plugin/diagnosis": {"api/v1alpha1"},
 	"cmd/gptoss-server": {
 		"engine", "engine/cpu", "engine/demo", "engine/harmony", "engine/kernel", "engine/model", "engine/tokenizer", "engine/tokenizer/o200k",
 		"engine/weights", "engine/weights/packed", "engine/weights/placement", "server", "server/bench", "server/cache", "server/heap", "server/inspect", "server/options", "server/pack", "server/pull", "server/structure", "server/synth",
