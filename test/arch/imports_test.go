@@ -81,6 +81,7 @@ var allowed = map[string][]string{
 	"test/client":      {},
 	"test/conformance": {"test/process"}, // a program; its clients' libraries are in modules of their own
 	"test/e2e":         {},
+	"test/gitops":      {},
 	"test/limits":      {},
 	"test/manifests":   {},
 	"test/process":     {},
