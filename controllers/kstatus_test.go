@@ -3,7 +3,7 @@ package controllers
 import (
 	"testing"
 
-	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
+	kstatus "github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -16,11 +16,11 @@ import (
 func TestKstatus(t *testing.T) {
 	verdicts := map[string]struct {
 		v    verdict
-		want status.Status
+		want kstatus.Status
 	}{
-		"ready":   {verdict{ready: true, reason: v1alpha1.ReasonReady, message: "m"}, status.CurrentStatus},
-		"pending": {pending(v1alpha1.ReasonProgressing, "m"), status.InProgressStatus},
-		"stalled": {stalled(v1alpha1.ReasonSecretNotFound, "m"), status.FailedStatus},
+		"ready":   {verdict{ready: true, reason: v1alpha1.ReasonReady, message: "m"}, kstatus.CurrentStatus},
+		"pending": {pending(v1alpha1.ReasonProgressing, "m"), kstatus.InProgressStatus},
+		"stalled": {stalled(v1alpha1.ReasonSecretNotFound, "m"), kstatus.FailedStatus},
 	}
 	for before, first := range verdicts {
 		for after, second := range verdicts {
@@ -33,7 +33,7 @@ func TestKstatus(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := status.Compute(&unstructured.Unstructured{Object: content})
+			got, err := kstatus.Compute(&unstructured.Unstructured{Object: content})
 			if err != nil || got.Status != second.want {
 				t.Errorf("%s after %s: kstatus says %v (%v), want %s", after, before, got, err, second.want)
 			}
