@@ -150,6 +150,7 @@ func TestEveryValueDoesSomething(t *testing.T) {
 			"watchNamespaces={a,b}":                                "--watch-namespaces=a,b",
 			"extraArgs={--log-level=debug}":                        "- --log-level=debug",
 			"extraEnv[0].name=HTTPS_PROXY,extraEnv[0].value=p":     "- name: HTTPS_PROXY",
+			"crds.annotations.definition=b":                        "    definition: b",
 			"serviceAccount.annotations.account=b":                 "annotations:\n    account: b",
 			"metrics.serviceMonitor.enabled=true":                  "kind: ServiceMonitor",
 			"metrics.serviceMonitor.interval=15s":                  "interval: 15s",
