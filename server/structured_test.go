@@ -7,10 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
-
 	"github.com/gptoss/gptoss-operator/engine"
 	"github.com/gptoss/gptoss-operator/engine/demo"
+	"github.com/gptoss/gptoss-operator/engine/grammar/schema/schematest"
 	"github.com/gptoss/gptoss-operator/engine/harmony"
 	"github.com/gptoss/gptoss-operator/engine/tokenizer"
 	"github.com/gptoss/gptoss-operator/engine/weights"
@@ -55,32 +54,10 @@ func withDemo(t *testing.T) *fixture {
 	return f
 }
 
-func validator(t *testing.T, raw string) *jsonschema.Schema {
-	t.Helper()
-	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(raw))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := jsonschema.NewCompiler()
-	c.AssertFormat()
-	if err := c.AddResource("schema.json", doc); err != nil {
-		t.Fatal(err)
-	}
-	s, err := c.Compile("schema.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
 func validate(t *testing.T, schema, text string) {
 	t.Helper()
-	v, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
-	if err == nil {
-		err = validator(t, schema).Validate(v)
-	}
-	if err != nil {
-		t.Errorf("%s: %v", text, err)
+	if !schematest.Validates(schematest.Compile(t, schema), text) {
+		t.Errorf("%s does not satisfy %s", text, schema)
 	}
 }
 

@@ -5,9 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
-
 	"github.com/gptoss/gptoss-operator/engine/grammar"
+	"github.com/gptoss/gptoss-operator/engine/grammar/schema/schematest"
 )
 
 // syllables are tokens of several bytes, as they cut JSON in awkward places.
@@ -45,30 +44,6 @@ func writes(g *grammar.Grammar, text string) bool {
 	return m.Complete()
 }
 
-// oracle is somebody else's validator.
-func oracle(t testing.TB, raw string) *jsonschema.Schema {
-	t.Helper()
-	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(raw))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := jsonschema.NewCompiler()
-	c.AssertFormat()
-	if err := c.AddResource("schema.json", doc); err != nil {
-		t.Fatal(err)
-	}
-	s, err := c.Compile("schema.json")
-	if err != nil {
-		t.Fatalf("%v in %s", err, raw)
-	}
-	return s
-}
-
-func validates(s *jsonschema.Schema, text string) bool {
-	v, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
-	return err == nil && s.Validate(v) == nil
-}
-
 // sample is a schema with texts: those it writes must validate, the invalid ones must not. What is unwritten would validate,
 // and is left out as the package comment says.
 type sample struct {
@@ -81,12 +56,12 @@ func (s sample) run(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	validator := oracle(t, s.schema)
+	validator := schematest.Compile(t, s.schema)
 	for _, text := range s.writes {
 		if !writes(g, text) {
 			t.Errorf("%s is not written", text)
 		}
-		if !validates(validator, text) {
+		if !schematest.Validates(validator, text) {
 			t.Errorf("%s is written, but does not validate", text)
 		}
 	}
@@ -94,7 +69,7 @@ func (s sample) run(t *testing.T) {
 		if writes(g, text) {
 			t.Errorf("%s is written", text)
 		}
-		if validates(validator, text) {
+		if schematest.Validates(validator, text) {
 			t.Errorf("%s validates; the test is wrong", text)
 		}
 	}
@@ -102,7 +77,7 @@ func (s sample) run(t *testing.T) {
 		if writes(g, text) {
 			t.Errorf("%s is written", text)
 		}
-		if !validates(validator, text) {
+		if !schematest.Validates(validator, text) {
 			t.Errorf("%s does not validate; the test is wrong", text)
 		}
 	}
