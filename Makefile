@@ -100,11 +100,12 @@ bench-engine: build ## Measure the engine (MODEL, or a synthetic gpt-oss-20b), b
 ##@ Generate
 
 .PHONY: generate
-generate: ## Regenerate deepcopy, CRD, RBAC and the chart's copies.
+generate: ## Regenerate deepcopy, CRD, RBAC, the chart's copies and docs/api.md.
 	$(TOOL) controller-gen object paths=./api/...
 	$(TOOL) controller-gen crd paths=./api/... output:crd:dir=config/crd/bases
 	$(TOOL) controller-gen rbac:roleName=gptoss-operator-manager paths=./controllers/... output:rbac:dir=config/rbac
 	cp config/crd/bases/gptoss.dev_gptossmodels.yaml config/rbac/role.yaml charts/gptoss-operator/files/
+	go run ./hack/api-reference
 
 .PHONY: verify
 verify: generate lint ## Regenerate, tidy and lint; fail on any difference.

@@ -38,6 +38,7 @@ type GptOssModel struct {
 
 	// status says what runs. Only the operator writes it.
 	// +optional
+	// +kubebuilder:default:={"observedGeneration":-1}
 	Status GptOssModelStatus `json:"status,omitempty"`
 }
 
@@ -329,7 +330,8 @@ type ResourcesSpec struct {
 // GptOssModelStatus says what runs. It holds nothing that moves without a transition, but for how
 // far a download is.
 type GptOssModelStatus struct {
-	// observedGeneration is the generation of the spec that this status speaks of.
+	// observedGeneration is the generation of the spec that this status speaks of; -1 before the operator has seen any, so
+	// that nobody takes a new object for a finished one.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 

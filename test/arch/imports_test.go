@@ -100,6 +100,7 @@ var allowed = map[string][]string{
 	"test/conformance": {"test/process"}, // a program; its clients' libraries are in modules of their own
 	"test/e2e":         {},
 	"test/e2e/standin": {}, // plays vLLM and TGI
+	"test/gitops":      {},
 	"test/limits":      {},
 	"test/manifests":   {},
 	"test/process":     {},
