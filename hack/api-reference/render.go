@@ -52,7 +52,10 @@ func (a *api) renderType(b *strings.Builder, t *typ) {
 			if said := t.markers["Type"]; len(said) > 0 {
 				name = said[0]
 			}
-			fmt.Fprintf(b, "\nA %s%s.\n", name, t.constraints(t.values))
+			if limits := t.constraints(t.values); limits != "" {
+				name += ", " + limits
+			}
+			fmt.Fprintf(b, "\nA %s.\n", name)
 		}
 		return
 	}
@@ -69,7 +72,7 @@ func (a *api) renderType(b *strings.Builder, t *typ) {
 		if rules := f.rules(); len(rules) > 0 {
 			notes += "; " + strings.Join(rules, "; ")
 		}
-		if notes = strings.TrimPrefix(strings.TrimPrefix(notes, ","), ";"); notes != "" {
+		if notes = strings.TrimPrefix(notes, ";"); notes != "" {
 			notes = " *" + strings.TrimSpace(notes) + ".*"
 		}
 		fmt.Fprintf(b, "| `%s` | %s | %s |\n", f.name, a.link(f), cell(sentence(f.text))+required+escape(notes))
@@ -119,7 +122,7 @@ func (c comment) rules() []string {
 	return out
 }
 
-// constraints say bounds, values and patterns, each after a comma.
+// constraints say bounds, values and patterns.
 func (c comment) constraints(values []string) string {
 	first := func(key string) string {
 		if v := c.markers[key]; len(v) > 0 {
@@ -127,31 +130,33 @@ func (c comment) constraints(values []string) string {
 		}
 		return ""
 	}
-	var out string
+	var out []string
 	if enum := first("Enum"); enum != "" {
 		values = strings.Split(enum, ";")
 	}
 	if len(values) > 0 {
-		out += ", one of `" + strings.Join(values, "`, `") + "`"
+		out = append(out, "one of `"+strings.Join(values, "`, `")+"`")
 	}
 	for _, bound := range []struct{ low, high, unit string }{
-		{"Minimum", "Maximum", ""}, {"MinLength", "MaxLength", " characters"}, {"MinItems", "MaxItems", " entries"},
+		{"Minimum", "Maximum", ""},
+		{"MinLength", "MaxLength", " characters"},
+		{"MinItems", "MaxItems", " entries"},
 		{"MinProperties", "MaxProperties", " entries"},
 	} {
 		low, high := first(bound.low), first(bound.high)
 		switch {
 		case low != "" && high != "":
-			out += ", " + low + " to " + high + bound.unit
+			out = append(out, low+" to "+high+bound.unit)
 		case low != "":
-			out += ", at least " + low + bound.unit
+			out = append(out, "at least "+low+bound.unit)
 		case high != "":
-			out += ", at most " + high + bound.unit
+			out = append(out, "at most "+high+bound.unit)
 		}
 	}
 	if pattern := first("Pattern"); pattern != "" {
-		out += ", of the form `" + pattern + "`"
+		out = append(out, "of the form `"+pattern+"`")
 	}
-	return out
+	return strings.Join(out, ", ")
 }
 
 func renderGroup(b *strings.Builder, g group, runbook func(string) bool) {

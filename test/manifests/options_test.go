@@ -114,7 +114,7 @@ func TestOverlaysEqualChart(t *testing.T) {
 
 // TestComponentsEqualChart adds all components at once, as an overlay of a user's would.
 func TestComponentsEqualChart(t *testing.T) {
-	dir, err := os.MkdirTemp(filepath.Join(root, "test/manifests"), "overlay-*") // components are found by relative paths
+	dir, err := os.MkdirTemp(filepath.Join(root, "test/manifests"), "overlay-*") //nolint:usetesting // components are found by relative paths
 	if err != nil {
 		t.Fatal(err)
 	}
