@@ -38,13 +38,13 @@ The requests go through the API server, which adds to every figure; inside of th
 		RunE: func(c *cobra.Command, args []string) error {
 			switch {
 			case f.requests < 1 || f.requests > maxRequests:
-				return fmt.Errorf("--requests must be from 1 to %d", maxRequests)
+				return usage("--requests must be from 1 to %d", maxRequests)
 			case f.concurrency < 1 || f.concurrency > maxConcurrency:
-				return fmt.Errorf("--concurrency must be from 1 to %d", maxConcurrency)
+				return usage("--concurrency must be from 1 to %d", maxConcurrency)
 			case f.duration <= 0 || f.duration > maxDuration:
-				return fmt.Errorf("--duration must be more than 0 and at most %s", maxDuration)
+				return usage("--duration must be more than 0 and at most %s", maxDuration)
 			case f.maxTokens < 1:
-				return fmt.Errorf("--max-tokens must be at least 1")
+				return usage("--max-tokens must be at least 1")
 			}
 			return a.measure(c.Context(), args[0], f)
 		},

@@ -41,7 +41,7 @@ terminal and left out elsewhere. Without TEXT the question is read from standard
 			switch f.reasoning {
 			case "", "low", "medium", "high":
 			default:
-				return fmt.Errorf("--reasoning %q: must be low, medium or high", f.reasoning)
+				return usage("--reasoning %q: must be low, medium or high", f.reasoning)
 			}
 			return a.converse(c.Context(), args[0], strings.Join(args[1:], " "), f, c.Flags().Changed("temperature"))
 		},

@@ -92,7 +92,7 @@ func wantedModels(ctx context.Context, k *cluster.Cluster, namespace string, nam
 		return k.Models(ctx, namespace)
 	}
 	if namespace == "" {
-		return nil, fmt.Errorf("a name belongs to one namespace: leave out -A or the name")
+		return nil, usage("a name belongs to one namespace: leave out -A or the name")
 	}
 	var all []v1alpha1.GptOssModel
 	for _, name := range names {

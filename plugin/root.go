@@ -33,6 +33,13 @@ const (
 // errNo ends a command with StatusNo; it has already written its answer.
 var errNo = errors.New("the answer is no")
 
+// usageError is about a flag or argument.
+type usageError string
+
+func (e usageError) Error() string { return string(e) }
+
+func usage(format string, args ...any) error { return usageError(fmt.Sprintf(format, args...)) }
+
 // Streams are what a command reads and writes.
 type Streams struct {
 	In       io.Reader
@@ -84,7 +91,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 		return StatusNo
 	}
 	fmt.Fprintln(a.Err, "error:", screen.Line(err.Error()))
-	if !a.started {
+	if _, wrong := errors.AsType[usageError](err); wrong || !a.started {
 		fmt.Fprintln(a.Err, `"kubectl gptoss --help" tells more`)
 		return StatusUsage
 	}

@@ -191,7 +191,7 @@ func TestGet(t *testing.T) {
 	if got := strings.Fields(lines[1]); len(got) != 8 || strings.Join(got[:7], " ") != "chat 1/1 - gpt-oss-demo - - Ready" {
 		t.Errorf("row %q", got) // no kubelet: the pod tells nothing
 	}
-	if _, out, _ := tool(t, "get", "-A"); !strings.Contains(out, w.namespace) {
+	if _, out, _ := tool(t, "get", "-A", "-n", "elsewhere"); !strings.Contains(out, w.namespace) {
 		t.Errorf("not in all namespaces:\n%s", out)
 	}
 }

@@ -62,6 +62,7 @@ type StatusError struct {
 	Message string
 }
 
+// Error is the refusal for people.
 func (e *StatusError) Error() string {
 	return fmt.Sprintf("the server answers %d %s: %s", e.Status, http.StatusText(e.Status), e.Message)
 }
