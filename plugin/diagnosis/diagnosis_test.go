@@ -116,17 +116,25 @@ var setups = map[string]struct {
 }{
 	"a model that serves": {serving, func(*Snapshot) {}, "Ready", `chat is ready: 1 of 1 pods serve.`},
 	"a model that loads":  {starting, func(*Snapshot) {}, "LoadingModel", `The server in pod "chat-1" loads the model, for 20s so far.`},
-	"the named Secret is missing": {starting, namedSecret, "SecretNotFound",
-		`Secret "team-keys" does not exist in namespace "team", and spec.auth.apiKeys.secretRef needs it.`},
-	"the named entry is missing": {starting, func(s *Snapshot) {
-		namedSecret(s)
-		s.Secrets = []Secret{{Name: "team-keys", Entries: []string{"other"}}}
+	"the named Secret is missing": {
+		starting, namedSecret, "SecretNotFound",
+		`Secret "team-keys" does not exist in namespace "team", and spec.auth.apiKeys.secretRef needs it.`,
 	},
-		"SecretKeyNotFound", `Secret "team-keys" in namespace "team" has no entry "keys", or an empty one, and spec.auth.apiKeys.secretRef needs it.`},
-	"a Secret that may not be read is not called missing": {starting, func(s *Snapshot) { namedSecret(s); s.Unread[KindSecrets] = "forbidden" },
-		"LoadingModel", `The server in pod "chat-1" loads the model, for 20s so far.`},
-	"the claim is missing": {starting, volumeSource, "ClaimNotFound",
-		`PersistentVolumeClaim "weights" does not exist in namespace "team", and spec.model.source.persistentVolumeClaim names it.`},
+	"the named entry is missing": {
+		starting, func(s *Snapshot) {
+			namedSecret(s)
+			s.Secrets = []Secret{{Name: "team-keys", Entries: []string{"other"}}}
+		},
+		"SecretKeyNotFound", `Secret "team-keys" in namespace "team" has no entry "keys", or an empty one, and spec.auth.apiKeys.secretRef needs it.`,
+	},
+	"a Secret that may not be read is not called missing": {
+		starting, func(s *Snapshot) { namedSecret(s); s.Unread[KindSecrets] = "forbidden" },
+		"LoadingModel", `The server in pod "chat-1" loads the model, for 20s so far.`,
+	},
+	"the claim is missing": {
+		starting, volumeSource, "ClaimNotFound",
+		`PersistentVolumeClaim "weights" does not exist in namespace "team", and spec.model.source.persistentVolumeClaim names it.`,
+	},
 	"the claim is not bound": {starting, func(s *Snapshot) {
 		volumeSource(s)
 		s.Claims = []corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Name: "weights"}, Spec: corev1.PersistentVolumeClaimSpec{StorageClassName: new("fast")}, Status: corev1.PersistentVolumeClaimStatus{Phase: corev1.ClaimPending}}}
@@ -153,8 +161,10 @@ var setups = map[string]struct {
 	"the weights are broken": {starting, func(s *Snapshot) {
 		end(s, 2, corev1.ContainerStateTerminated{ExitCode: 1, Reason: "Error", Message: "model /models: model-1.safetensors: header ends after 12 of 4096 bytes"})
 	}, "ModelLoadFailed", `The server in pod "chat-1" cannot load the model: model /models: model-1.safetensors: header ends after 12 of 4096 bytes.`},
-	"the download fails": {starting, func(s *Snapshot) { s.Pods = nil; download(s, batchv1.JobStatus{Active: 1, Failed: 2}) },
-		"DownloadFailing", `The download of the weights fails and is being tried again, after 2 failures: GET https://huggingface.co/x: no such host.`},
+	"the download fails": {
+		starting, func(s *Snapshot) { s.Pods = nil; download(s, batchv1.JobStatus{Active: 1, Failed: 2}) },
+		"DownloadFailing", `The download of the weights fails and is being tried again, after 2 failures: GET https://huggingface.co/x: no such host.`,
+	},
 	"the download has failed": {starting, func(s *Snapshot) {
 		s.Pods = nil
 		download(s, batchv1.JobStatus{Failed: 7, Conditions: []batchv1.JobCondition{{Type: batchv1.JobFailed, Status: corev1.ConditionTrue, Message: "Job has reached the specified backoff limit"}}})
@@ -177,8 +187,10 @@ var setups = map[string]struct {
 		s.Pods = nil
 		s.ReplicaSets[1].Status.Conditions = []appsv1.ReplicaSetCondition{{Type: appsv1.ReplicaSetReplicaFailure, Status: corev1.ConditionTrue, Message: `pods "chat-7d" is forbidden: violates PodSecurity "restricted:latest": privileged`}}
 	}, "PodsRefused", `The API server refuses to create the model's pods: pods "chat-7d" is forbidden: violates PodSecurity "restricted:latest": privileged.`},
-	"there is no operator": {starting, func(s *Snapshot) { neverSeen(s); s.Operators = nil },
-		"OperatorNotRunning", `The operator is not running: this cluster has no Deployment of gptoss-operator, and nobody has looked at chat.`},
+	"there is no operator": {
+		starting, func(s *Snapshot) { neverSeen(s); s.Operators = nil },
+		"OperatorNotRunning", `The operator is not running: this cluster has no Deployment of gptoss-operator, and nobody has looked at chat.`,
+	},
 	"the operator is scaled to nothing": {starting, func(s *Snapshot) {
 		s.Model.Generation = 3
 		s.Operators[0].Spec.Replicas, s.Operators[0].Status.ReadyReplicas = new(int32(0)), 0
@@ -191,8 +203,10 @@ var setups = map[string]struct {
 		s.Pods = nil
 		s.Deployment.OwnerReferences, s.Deployment.Labels = nil, map[string]string{"app.kubernetes.io/managed-by": "Helm"}
 	}, "NameConflict", `Deployment "chat" exists already and is managed by "Helm", so that the operator leaves it alone and cannot make its own.`},
-	"somebody else has the Secret of the name": {starting, func(s *Snapshot) { s.Secrets = []Secret{{Name: "chat-api-key", Owner: ""}} },
-		"NameConflict", `Secret "chat-api-key" exists already and does not belong to this model, so that the operator leaves it alone and cannot make its own.`},
+	"somebody else has the Secret of the name": {
+		starting, func(s *Snapshot) { s.Secrets = []Secret{{Name: "chat-api-key", Owner: ""}} },
+		"NameConflict", `Secret "chat-api-key" exists already and does not belong to this model, so that the operator leaves it alone and cannot make its own.`,
+	},
 	"the autoscaler reads no metric": {serving, func(s *Snapshot) {
 		autoscaled(s, "the HPA was unable to compute the replica count: unable to get metric gpt_oss_active_requests")
 	}, "AutoscalerBlind", `chat is ready with 1 of 1 pods, but does not scale: nobody serves its metric, since the cluster has no APIService for custom.metrics.k8s.io.`},
@@ -216,12 +230,14 @@ var setups = map[string]struct {
 		gone.Name, gone.Status = "chat-0", corev1.PodStatus{Phase: corev1.PodFailed, Reason: "Evicted", Message: "The node was low on resource: ephemeral-storage."}
 		s.Pods = append(s.Pods, gone)
 	}, "Evicted", `Pod "chat-0" was evicted from node "node-a" and its replacement is not ready yet: The node was low on resource: ephemeral-storage.`},
-	"the model is paused": {starting, func(s *Snapshot) {
-		s.Model.Spec.Replicas = new(int32(0))
-		s.Deployment.Spec.Replicas = new(int32(0))
-		s.Pods = nil
+	"the model is paused": {
+		starting, func(s *Snapshot) {
+			s.Model.Spec.Replicas = new(int32(0))
+			s.Deployment.Spec.Replicas = new(int32(0))
+			s.Pods = nil
+		},
+		"ScaledToZero", `chat is paused: spec.replicas is 0, so that no pod runs and clients get no answer.`,
 	},
-		"ScaledToZero", `chat is paused: spec.replicas is 0, so that no pod runs and clients get no answer.`},
 	"a volume cannot be mounted": {starting, func(s *Snapshot) {
 		wait(s, "ContainerCreating", "")
 		s.Events = []corev1.Event{event("Pod", "chat-1", "FailedMount", `MountVolume.SetUp failed for volume "model": timed out`)}
@@ -243,11 +259,13 @@ var setups = map[string]struct {
 		s.Pods = nil
 		s.Model.Status.Conditions[0].Reason, s.Model.Status.Conditions[0].Message = "ApplyRejected", "Deployment: spec.template is invalid"
 	}, "ApplyRejected", `The API server refuses what the operator writes for chat: Deployment: spec.template is invalid.`},
-	"the model is being deleted": {starting, func(s *Snapshot) {
-		s.Model.DeletionTimestamp = new(ago(time.Minute))
-		s.Model.Finalizers = []string{"example.com/keep"}
+	"the model is being deleted": {
+		starting, func(s *Snapshot) {
+			s.Model.DeletionTimestamp = new(ago(time.Minute))
+			s.Model.Finalizers = []string{"example.com/keep"}
+		},
+		"Deleting", `chat is being deleted since 2026-03-01T11:59:00Z and waits for the finalizers example.com/keep.`,
 	},
-		"Deleting", `chat is being deleted since 2026-03-01T11:59:00Z and waits for the finalizers example.com/keep.`},
 	"a reason that is not known here": {starting, func(s *Snapshot) {
 		s.Pods, s.Deployment = nil, nil
 		s.Model.Status.Conditions[0].Reason, s.Model.Status.Conditions[0].Message = "JustInvented", "the moon is full."

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -47,19 +48,20 @@ func general(s *Snapshot, known []Evidence) []Evidence {
 }
 
 func podFact(p *corev1.Pod) Evidence {
-	text := "phase " + string(p.Status.Phase)
+	var text strings.Builder
+	text.WriteString("phase " + string(p.Status.Phase))
 	if podCondition(p, corev1.PodReady).Status == corev1.ConditionTrue {
-		text += ", ready"
+		text.WriteString(", ready")
 	}
 	if p.Spec.NodeName != "" {
-		text += ", on node " + p.Spec.NodeName
+		text.WriteString(", on node " + p.Spec.NodeName)
 	}
 	for _, c := range p.Status.ContainerStatuses {
 		if c.RestartCount > 0 {
-			text += fmt.Sprintf(", container %s: %s", c.Name, plural(int(c.RestartCount), "restart", "restarts"))
+			text.WriteString(fmt.Sprintf(", container %s: %s", c.Name, plural(int(c.RestartCount), "restart", "restarts")))
 		}
 	}
-	return Evidence{object("Pod", p.Name), text}
+	return Evidence{object("Pod", p.Name), text.String()}
 }
 
 func warnings(events []corev1.Event) []corev1.Event {

@@ -146,17 +146,18 @@ func requests(p *corev1.Pod) string {
 
 func nodeFact(n *corev1.Node) Evidence {
 	cpu, memory := n.Status.Allocatable[corev1.ResourceCPU], n.Status.Allocatable[corev1.ResourceMemory]
-	text := fmt.Sprintf("allocatable cpu %s, memory %s", cpu.String(), memory.String())
+	var text strings.Builder
+	text.WriteString(fmt.Sprintf("allocatable cpu %s, memory %s", cpu.String(), memory.String()))
 	if gpus, ok := n.Status.Allocatable["nvidia.com/gpu"]; ok {
-		text += ", nvidia.com/gpu " + gpus.String()
+		text.WriteString(", nvidia.com/gpu " + gpus.String())
 	}
 	if n.Spec.Unschedulable {
-		text += ", cordoned"
+		text.WriteString(", cordoned")
 	}
 	for _, t := range n.Spec.Taints {
-		text += fmt.Sprintf(", taint %s:%s", t.Key, t.Effect)
+		text.WriteString(fmt.Sprintf(", taint %s:%s", t.Key, t.Effect))
 	}
-	return Evidence{object("Node", n.Name), text}
+	return Evidence{object("Node", n.Name), text.String()}
 }
 
 // node explains pods whose node does not answer: nothing that it reported of them is news.
