@@ -58,7 +58,7 @@ func podFact(p *corev1.Pod) Evidence {
 	}
 	for _, c := range p.Status.ContainerStatuses {
 		if c.RestartCount > 0 {
-			text.WriteString(fmt.Sprintf(", container %s: %s", c.Name, plural(int(c.RestartCount), "restart", "restarts")))
+			fmt.Fprintf(&text, ", container %s: %s", c.Name, plural(int(c.RestartCount), "restart", "restarts"))
 		}
 	}
 	return Evidence{object("Pod", p.Name), text.String()}

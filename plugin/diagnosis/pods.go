@@ -147,7 +147,7 @@ func requests(p *corev1.Pod) string {
 func nodeFact(n *corev1.Node) Evidence {
 	cpu, memory := n.Status.Allocatable[corev1.ResourceCPU], n.Status.Allocatable[corev1.ResourceMemory]
 	var text strings.Builder
-	text.WriteString(fmt.Sprintf("allocatable cpu %s, memory %s", cpu.String(), memory.String()))
+	fmt.Fprintf(&text, "allocatable cpu %s, memory %s", cpu.String(), memory.String())
 	if gpus, ok := n.Status.Allocatable["nvidia.com/gpu"]; ok {
 		text.WriteString(", nvidia.com/gpu " + gpus.String())
 	}
@@ -155,7 +155,7 @@ func nodeFact(n *corev1.Node) Evidence {
 		text.WriteString(", cordoned")
 	}
 	for _, t := range n.Spec.Taints {
-		text.WriteString(fmt.Sprintf(", taint %s:%s", t.Key, t.Effect))
+		fmt.Fprintf(&text, ", taint %s:%s", t.Key, t.Effect)
 	}
 	return Evidence{object("Node", n.Name), text.String()}
 }
