@@ -134,7 +134,7 @@ var _ = Describe("the chart", Ordered, Serial, func() {
 
 	It("restarts the operator and no model when a value changes", func() {
 		upgrade("--set", "extraArgs={--log-level=debug}", "--set", "networkPolicy.enabled=true")
-		Expect(ready(chartModels, "kept")(Default.(Gomega))).To(HavePrefix("True "))
+		Expect(ready(chartModels, "kept")(Default)).To(HavePrefix("True "))
 		unchanged()
 	})
 
@@ -143,7 +143,7 @@ var _ = Describe("the chart", Ordered, Serial, func() {
 		Expect(kubectl("", "-n", chartNamespace, "get", "deployments", "-o", "name")).To(BeEmpty())
 		Expect(mustKubectl("", "get", "clusterroles,clusterrolebindings", "-l", "app.kubernetes.io/instance="+chartRelease, "-o", "name")).To(BeEmpty())
 		unchanged()
-		Expect(ready(chartModels, "kept")(Default.(Gomega))).To(HavePrefix("True "))
+		Expect(ready(chartModels, "kept")(Default)).To(HavePrefix("True "))
 
 		helm(append([]string{"install", chartRelease, presentChart, "--set", "replicas=1"}, set...)...)
 		mustKubectl("", "-n", chartModels, "scale", "gom/kept", "--replicas=2")
