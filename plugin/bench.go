@@ -60,37 +60,25 @@ The requests go through the API server, which adds to every figure; inside of th
 }
 
 func (a *app) measure(ctx context.Context, name string, f benchFlags) error {
-	k, namespace, err := a.connect()
-	if err != nil {
-		return err
-	}
-	m, err := k.Model(ctx, namespace, name)
-	if err != nil {
-		return err
-	}
-	pods, err := servingPods(ctx, k, m)
-	if err != nil {
-		return err
-	}
-	key, err := a.modelKey(ctx, k, m, f.keyFile)
+	to, err := a.reach(ctx, name, f.keyFile)
 	if err != nil {
 		return err
 	}
 	temperature := 0.0
 	load := talk.Load{
 		Request: talk.Request{
-			Model: cmp.Or(m.Status.Model, m.ModelName()), MaxTokens: f.maxTokens, Temperature: &temperature,
+			Model: cmp.Or(to.model.Status.Model, to.model.ModelName()), MaxTokens: f.maxTokens, Temperature: &temperature,
 			Messages: []talk.Message{{Role: "user", Content: f.prompt}},
 		},
 		Requests: f.requests, Concurrency: f.concurrency, Now: a.now,
 	}
-	for i := range pods {
+	for i := range to.pods {
 		var t *cluster.Tunnel
-		if t, err = k.Tunnel(ctx, &pods[i]); err != nil {
+		if t, err = to.cluster.Tunnel(ctx, &to.pods[i]); err != nil {
 			return err
 		}
 		defer t.Close()
-		load.Servers = append(load.Servers, talk.Server{HTTP: t.HTTP, Base: t.URL(""), Key: key})
+		load.Servers = append(load.Servers, talk.Server{HTTP: t.HTTP, Base: t.URL(""), Key: to.key})
 	}
 	shown := a.now()
 	load.Done = func(finished int) {
@@ -101,7 +89,7 @@ func (a *app) measure(ctx context.Context, name string, f benchFlags) error {
 	}
 	ctx, cancel := withTimeout(ctx, f.duration)
 	defer cancel()
-	return a.showFigures(load.Run(ctx), len(pods), f)
+	return a.showFigures(load.Run(ctx), len(to.pods), f)
 }
 
 func (a *app) showFigures(got talk.Figures, pods int, f benchFlags) error {

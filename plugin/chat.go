@@ -57,29 +57,17 @@ terminal and left out elsewhere. Without TEXT the question is read from standard
 }
 
 func (a *app) converse(ctx context.Context, name, text string, f chatFlags, temperature bool) error {
-	k, namespace, err := a.connect()
+	to, err := a.reach(ctx, name, f.keyFile)
 	if err != nil {
 		return err
 	}
-	m, err := k.Model(ctx, namespace, name)
-	if err != nil {
-		return err
-	}
-	pods, err := servingPods(ctx, k, m)
-	if err != nil {
-		return err
-	}
-	key, err := a.modelKey(ctx, k, m, f.keyFile)
-	if err != nil {
-		return err
-	}
-	tunnel, err := k.Tunnel(ctx, &pods[0])
+	tunnel, err := to.cluster.Tunnel(ctx, &to.pods[0])
 	if err != nil {
 		return err
 	}
 	defer tunnel.Close()
-	server := talk.Server{HTTP: tunnel.HTTP, Base: tunnel.URL(""), Key: key}
-	r := talk.Request{Model: cmp.Or(m.Status.Model, m.ModelName()), MaxTokens: f.maxTokens, ReasoningEffort: f.reasoning}
+	server := talk.Server{HTTP: tunnel.HTTP, Base: tunnel.URL(""), Key: to.key}
+	r := talk.Request{Model: cmp.Or(to.model.Status.Model, to.model.ModelName()), MaxTokens: f.maxTokens, ReasoningEffort: f.reasoning}
 	if temperature {
 		r.Temperature = &f.temperature
 	}

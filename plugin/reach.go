@@ -25,6 +25,30 @@ func withTimeout(ctx context.Context, d time.Duration) (context.Context, context
 	return context.WithTimeoutCause(ctx, d, errTimeout)
 }
 
+// called is a model that can be called.
+type called struct {
+	cluster *cluster.Cluster
+	model   *v1alpha1.GptOssModel
+	pods    []corev1.Pod // that serve it, at least one
+	key     string
+}
+
+// reach finds a model, its pods and a key to call it with.
+func (a *app) reach(ctx context.Context, name, keyFile string) (to called, err error) {
+	var namespace string
+	if to.cluster, namespace, err = a.connect(); err != nil {
+		return to, err
+	}
+	if to.model, err = to.cluster.Model(ctx, namespace, name); err != nil {
+		return to, err
+	}
+	if to.pods, err = servingPods(ctx, to.cluster, to.model); err != nil {
+		return to, err
+	}
+	to.key, err = a.modelKey(ctx, to.cluster, to.model, keyFile)
+	return to, err
+}
+
 // modelKey finds the key to call a model with: that of the environment or of a file, or else of the model's Secret.
 func (a *app) modelKey(ctx context.Context, k *cluster.Cluster, m *v1alpha1.GptOssModel, file string) (string, error) {
 	if file != "" {

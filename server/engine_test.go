@@ -18,8 +18,8 @@ import (
 	"github.com/gptoss/gptoss-operator/server/openai"
 )
 
-// newEngineFixture serves the demo model with a real engine.
-func newEngineFixture(t *testing.T) (*fixture, *engine.Engine) {
+// demoModel is the demo model on a real engine.
+func demoModel(t *testing.T, o engine.Options) (*Model, *engine.Engine) {
 	t.Helper()
 	checkpoint, err := weights.OpenFS(demo.Files())
 	if err != nil {
@@ -42,7 +42,8 @@ func newEngineFixture(t *testing.T) (*fixture, *engine.Engine) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := engine.New(engine.Options{Checkpoint: checkpoint, ContextLength: 1024, MaxSequences: 4, QueueLimit: 64, PrefixCaching: true, Threads: 1})
+	o.Checkpoint, o.VocabularyLimit = checkpoint, words.Size()
+	e, err := engine.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,8 +52,15 @@ func newEngineFixture(t *testing.T) (*fixture, *engine.Engine) {
 			t.Error(err)
 		}
 	})
+	return &Model{Generator: e, Encoder: encoding, Vocabulary: words, ContextLength: e.ContextLength(), TotalParameters: 1, Created: at}, e
+}
+
+// newEngineFixture serves the demo model with a real engine.
+func newEngineFixture(t *testing.T) (*fixture, *engine.Engine) {
+	t.Helper()
+	m, e := demoModel(t, engine.Options{ContextLength: 1024, MaxSequences: 4, QueueLimit: 64, PrefixCaching: true, Threads: 1})
 	f := newFixture(t, nil)
-	f.SetModel(&Model{Generator: e, Encoder: encoding, Vocabulary: words, ContextLength: 1024, TotalParameters: 1, Created: at})
+	f.SetModel(m)
 	return f, e
 }
 

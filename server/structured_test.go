@@ -2,55 +2,27 @@ package server
 
 import (
 	"fmt"
-	"io/fs"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/gptoss/gptoss-operator/engine"
-	"github.com/gptoss/gptoss-operator/engine/demo"
 	"github.com/gptoss/gptoss-operator/engine/grammar/schema/schematest"
-	"github.com/gptoss/gptoss-operator/engine/harmony"
-	"github.com/gptoss/gptoss-operator/engine/tokenizer"
-	"github.com/gptoss/gptoss-operator/engine/weights"
 	"github.com/gptoss/gptoss-operator/server/openai"
 	"github.com/gptoss/gptoss-operator/server/structure"
 )
 
-// withDemo starts a server with the demo model.
+// withDemo starts a server with the demo model, whose answers may be held to a form.
 func withDemo(t *testing.T) *fixture {
 	t.Helper()
+	m, _ := demoModel(t, engine.Options{ContextLength: 2048, Threads: 1, PrefixCaching: true})
+	forms, err := structure.New(m.Vocabulary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Structure = forms
 	f := newFixture(t, nil)
-	checkpoint, err := weights.OpenFS(demo.Files())
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := fs.ReadFile(demo.Files(), "tokenizer.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	words, err := tokenizer.Parse(data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	encoding, err := harmony.New(words)
-	if err != nil {
-		t.Fatal(err)
-	}
-	forms, err := structure.New(words)
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, err := engine.New(engine.Options{Checkpoint: checkpoint, VocabularyLimit: words.Size(), ContextLength: 2048, Threads: 1, PrefixCaching: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := e.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	f.SetModel(&Model{Generator: e, Encoder: encoding, Vocabulary: words, Structure: forms, ContextLength: e.ContextLength(), Created: at})
+	f.SetModel(m)
 	return f
 }
 
